@@ -1,0 +1,30 @@
+//! The one place of this crate that waits: for programs of others, which no test can move by hand.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// Asks until there is an answer, `every` so often; an error of the question ends the wait.
+///
+/// Fails after `within`, naming `what` was waited for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "waits for real programs, whose time is not ours to move"
+)]
+pub async fn until<T>(
+    what: &str,
+    within: Duration,
+    every: Duration,
+    mut ask: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    tokio::time::timeout(within, async {
+        loop {
+            if let Some(answer) = ask().await? {
+                return Ok(answer);
+            }
+            tokio::time::sleep(every).await;
+        }
+    })
+    .await
+    .with_context(|| format!("{what} took longer than {within:?}"))?
+}
