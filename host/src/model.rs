@@ -1,0 +1,32 @@
+//! Data and rules: ids, flavors, nodes, instances, backends, plugins, holdings, the record of a flow.
+//!
+//! Nothing here waits, asks the time, speaks SQL or HTTP. serde is derived because a flow's state is stored and records are shown.
+
+mod backend;
+mod fault;
+mod flavor;
+mod flow;
+mod holding;
+mod id;
+mod image;
+mod instance;
+mod name;
+mod node;
+mod plugin;
+mod project;
+
+pub use backend::{Access, Auth, Backend, Endpoint, Grant, Revision, Tls};
+pub use fault::{Fault, FaultKind};
+pub use flavor::{Device, Erase, Flavor, Route, Shape};
+pub use flow::{Direction, Ending, Event, EventKind, Flow, Phase, Position, Progress};
+pub use holding::{Exchange, Holding, HoldingState, Role};
+pub use id::{Digest, FlowId, HoldingId, InstanceId, Mark, OperationId, RevisionId, Site};
+pub use image::Image;
+pub use instance::{Instance, InstanceState, Order};
+pub use name::{Invalid, Name};
+pub use node::{Identity, Machine, Node, Part, PartKind};
+pub use plugin::{EndpointNeed, Manifest, Place, Proof, Value};
+pub use project::{Project, Role as ProjectRole};
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+pub type Millis = i64;

@@ -1,0 +1,72 @@
+//! One far-side service that an operator bound to a driver.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Digest, Name, RevisionId};
+
+/// A backend as its newest revision has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backend {
+    pub name: Name,
+    pub revision: Revision,
+}
+
+/// Never changed once written: an operation ends on the revision it began with. Secret values are always the current ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Revision {
+    pub id: RevisionId,
+    pub backend: Name,
+    pub digest: Digest,
+    pub settings: Map<String, Value>,
+    pub endpoints: BTreeMap<String, Endpoint>,
+    pub access: Option<Access>,
+    pub grants: Vec<Grant>,
+}
+
+/// Where the name in the driver's requests leads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Origin and prefix: `http` or `https`, host, port, path; no query, no user.
+    pub url: String,
+    #[serde(default)]
+    pub auth: Auth,
+    #[serde(default)]
+    pub tls: Tls,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Auth {
+    #[default]
+    None,
+    /// The gate adds it to each request; the driver never sees it.
+    Basic { username: String, password_secret: Name },
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// PEM certificates trusted for this endpoint in place of the system's.
+    pub ca: Option<String>,
+}
+
+/// How the machines that this backend makes are managed, as the enrolling side reaches them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    pub address: String,
+    pub username: String,
+    pub password_secret: Name,
+}
+
+/// Lets the gate put the access of backend `of` at the manifest's place `place`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    pub place: String,
+    pub of: Name,
+}

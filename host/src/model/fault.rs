@@ -1,0 +1,37 @@
+//! Why something did not happen, by what can be done about it.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    pub kind: FaultKind,
+    /// One sentence for people; no secret in it.
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// It may work when it is tried again.
+    Retry,
+    /// This request can never work here.
+    Rejected,
+    /// Not now, not here: another backend might.
+    Capacity,
+    /// Something that is not ours stands in the way.
+    Conflict,
+    /// A person must look.
+    Broken,
+    /// It took longer than its budget.
+    Overdue,
+    /// The machine is not what was asked for, or not the one it claims to be.
+    Mismatch,
+    /// A user asked to stop.
+    Cancelled,
+}
+
+impl Fault {
+    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}

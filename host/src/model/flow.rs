@@ -1,0 +1,141 @@
+//! The record of a flow: where it stands, and what people read about it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Exchange, Fault, FlowId, InstanceId, Millis, Name};
+
+/// Where a flow stands. `advance` maps one of these to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    pub phase: Phase,
+    /// Index into the flow's list.
+    pub task: usize,
+    /// Tries of this task since its last stored checkpoint, from 1.
+    pub attempt: u32,
+    /// From 1.
+    pub round: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    Forward,
+    Backward,
+    /// Only a person moves it on.
+    NeedsOperator,
+    Done,
+    Reverted,
+}
+
+impl Phase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Backward => "backward",
+            Self::NeedsOperator => "needs-operator",
+            Self::Done => "done",
+            Self::Reverted => "reverted",
+        }
+    }
+
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Done | Self::Reverted)
+    }
+
+    pub fn runs(self) -> bool {
+        matches!(self, Self::Forward | Self::Backward)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    Execute,
+    Revert,
+}
+
+/// How a flow rests or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Done,
+    Reverted,
+    NeedsOperator,
+}
+
+/// A flow's row. The row is the truth, the events are history for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flow {
+    pub id: FlowId,
+    pub kind: String,
+    pub version: u32,
+    pub project: Name,
+    pub instance: InstanceId,
+    pub position: Position,
+    /// Only the runner moves it.
+    pub revision: i64,
+    /// The flow's typed state, as JSON.
+    pub state: Vec<u8>,
+    /// What the current task last answered in pending.
+    pub checkpoint: Option<Vec<u8>>,
+    /// When the current task of this round and direction began.
+    pub task_since: Millis,
+    /// When it is due; none while it waits for another flow or for a person.
+    pub wake: Option<Millis>,
+    /// A wish: set by users, looked at between calls.
+    pub cancel: bool,
+    /// Why it turned round; the first cause, kept to the end.
+    pub fault: Option<Fault>,
+    pub progress: Progress,
+    /// `<backend>/<verb>` while the current task may run only one at a time there.
+    pub exclusive: Option<String>,
+    /// It becomes due when that flow ended.
+    pub follows: Option<FlowId>,
+    pub created_at: Millis,
+    pub updated_at: Millis,
+}
+
+/// What it waits for, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// One sentence.
+    pub note: String,
+    /// 0 to 100.
+    pub percent: Option<u8>,
+    /// Which backend the current task calls, and with which plugin.
+    pub backend: Option<String>,
+    pub plugin: Option<String>,
+}
+
+/// One line of a timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// From 1, without gaps within a flow.
+    pub seq: i64,
+    pub at: Millis,
+    pub task: String,
+    pub direction: Direction,
+    pub round: u32,
+    pub attempt: u32,
+    pub kind: EventKind,
+    /// One sentence for people.
+    pub note: String,
+    pub backend: Option<String>,
+    pub plugin: Option<String>,
+    /// What the gate saw in this call.
+    #[serde(default)]
+    pub exchanges: Vec<Exchange>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    Created,
+    Done,
+    Pending,
+    Retry,
+    Failed,
+    CancelAsked,
+    NeedsOperator,
+    Resumed,
+    Ended,
+}
