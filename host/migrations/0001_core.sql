@@ -1,0 +1,144 @@
+-- Integers inside, public ids in a side column; times are milliseconds since the epoch; bodies are JSON that SQL never looks into.
+
+CREATE TABLE site (
+    one   INTEGER PRIMARY KEY CHECK (one = 1),
+    name  TEXT NOT NULL,
+    epoch INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE token (
+    hash       BLOB PRIMARY KEY,
+    name       TEXT NOT NULL UNIQUE,
+    project    TEXT NOT NULL,
+    role       TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE secret (
+    name       TEXT PRIMARY KEY,
+    sealed     BLOB NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE flavor (
+    name       TEXT PRIMARY KEY,
+    body       TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE image (
+    name       TEXT PRIMARY KEY,
+    body       TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+-- A revision is never changed. `exclusive` is the manifest's list of verbs between commas: `,compose,`.
+CREATE TABLE revision (
+    id         INTEGER PRIMARY KEY,
+    backend    TEXT NOT NULL,
+    digest     TEXT NOT NULL,
+    exclusive  TEXT NOT NULL,
+    body       TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE backend (
+    name     TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL REFERENCES revision (id)
+) STRICT;
+
+CREATE TABLE instance (
+    id         INTEGER PRIMARY KEY,
+    public_id  TEXT NOT NULL UNIQUE,
+    project    TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    state      TEXT NOT NULL,
+    ordered    TEXT NOT NULL,
+    composed   INTEGER,
+    reason     TEXT,
+    addresses  TEXT NOT NULL,
+    unverified TEXT NOT NULL,
+    flow       TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    gone_at    INTEGER
+) STRICT;
+CREATE INDEX instance_of_project ON instance (project, id) WHERE gone_at IS NULL;
+
+-- The row is the truth about a flow. `wake` is NULL while it waits for another flow or for a person.
+CREATE TABLE flow (
+    id         INTEGER PRIMARY KEY,
+    public_id  TEXT NOT NULL UNIQUE,
+    kind       TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    project    TEXT NOT NULL,
+    instance   TEXT NOT NULL,
+    phase      TEXT NOT NULL,
+    task       INTEGER NOT NULL,
+    attempt    INTEGER NOT NULL,
+    round      INTEGER NOT NULL,
+    revision   INTEGER NOT NULL,
+    state      BLOB NOT NULL,
+    checkpoint BLOB,
+    task_since INTEGER NOT NULL,
+    wake       INTEGER,
+    cancel     INTEGER NOT NULL DEFAULT 0,
+    fault      TEXT,
+    progress   TEXT NOT NULL,
+    exclusive  TEXT,
+    follows    TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX flow_due ON flow (wake) WHERE wake IS NOT NULL;
+CREATE INDEX flow_exclusive ON flow (exclusive, task_since, id) WHERE exclusive IS NOT NULL;
+CREATE INDEX flow_follows ON flow (follows) WHERE follows IS NOT NULL;
+CREATE INDEX flow_instance ON flow (instance, id);
+CREATE INDEX flow_project ON flow (project, id);
+
+CREATE TABLE event (
+    n    INTEGER PRIMARY KEY,
+    flow TEXT NOT NULL,
+    seq  INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX event_of_flow ON event (flow, seq);
+
+-- What was taken, or may have been taken. Only the confirmed end of an undo deletes a row.
+CREATE TABLE holding (
+    id            INTEGER PRIMARY KEY,
+    instance      TEXT NOT NULL,
+    role          TEXT NOT NULL,
+    backend       TEXT NOT NULL,
+    revision      INTEGER NOT NULL REFERENCES revision (id),
+    undo_revision INTEGER REFERENCES revision (id),
+    operation     TEXT NOT NULL UNIQUE,
+    mark          TEXT NOT NULL UNIQUE,
+    handle        TEXT,
+    facts         TEXT NOT NULL,
+    trail         BLOB,
+    node          TEXT,
+    state         TEXT NOT NULL,
+    fault         TEXT,
+    since         INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX holding_handle ON holding (backend, role, handle) WHERE handle IS NOT NULL;
+CREATE INDEX holding_instance ON holding (instance, id);
+
+-- No two instances have the same machine.
+CREATE TABLE identity (
+    kind    TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    holding INTEGER NOT NULL REFERENCES holding (id),
+    PRIMARY KEY (kind, value)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identity_holding ON identity (holding);
+
+CREATE TABLE idempotency (
+    project    TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    request    BLOB NOT NULL,
+    instance   TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (project, key)
+) STRICT, WITHOUT ROWID;

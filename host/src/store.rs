@@ -1,0 +1,120 @@
+//! The only SQL: SQLite, one writer that commits many callers' operations together, readers beside it.
+//!
+//! A write is a typed [`Operation`]: a few guarded statements in a savepoint, the guard first. Its answer comes after the commit is
+//! durable. `writer.rs` has the group commit, the other files one table each.
+
+mod backends;
+mod catalog;
+mod flows;
+mod holdings;
+mod instances;
+mod reader;
+mod rows;
+mod secrets;
+mod site;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::Notify;
+
+pub use backends::WriteRevision;
+pub use catalog::{Catalog, Remove};
+pub use flows::{Effect, FlowUpdate, Intent, RetryFlow, Transition};
+pub use holdings::{HoldingFilter, Undone};
+pub use instances::{CreateInstance, Created, DeleteInstance, Deleting, InstanceChange};
+pub use secrets::{PutSecret, PutToken, RemoveSecret, RemoveToken, Token};
+pub use writer::{Lane, Operation};
+
+/// What a write or a read can say beside its answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// A guard did not hold: the row was moved on by somebody else.
+    #[error("{0} was changed by somebody else")]
+    Conflict(&'static str),
+    /// Another instance has what a driver answered with; nothing was written.
+    #[error("{0}")]
+    Owned(String),
+    /// Refused by a rule of the data; nothing was written.
+    #[error("{0}")]
+    Refused(String),
+    #[error("the database did not do it: {0}")]
+    Unavailable(Arc<rusqlite::Error>),
+    #[error("a row cannot be read: {0}")]
+    Corrupt(String),
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unavailable(Arc::new(error))
+    }
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Cheap to clone. The last clone that goes closes the database.
+#[derive(Clone)]
+pub struct Store {
+    writer: writer::Writer,
+    readers: Arc<reader::Readers>,
+    flows_changed: Arc<Notify>,
+    changes: tokio::sync::broadcast::Sender<crate::model::FlowId>,
+}
+
+impl Store {
+    /// Opens or makes `moganite.db` in the folder and brings its schema up to date.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join("moganite.db");
+        let mut connection = Connection::open(&path)?;
+        site::prepare(&mut connection)?;
+        Ok(Self {
+            readers: Arc::new(reader::Readers::new(path)),
+            writer: writer::Writer::spawn(connection),
+            flows_changed: Arc::new(Notify::new()),
+            changes: tokio::sync::broadcast::channel(1024).0,
+        })
+    }
+
+    /// Applies one operation and answers when it is durable.
+    pub async fn write<O: Operation>(&self, lane: Lane, operation: O) -> Result<O::Answer> {
+        let touched = operation.flow();
+        let answer = self.writer.write(lane, operation).await?;
+        if let Some(flow) = touched {
+            self.flows_changed.notify_one();
+            // Nobody listens most of the time.
+            self.changes.send(flow).ok();
+        }
+        Ok(answer)
+    }
+
+    /// Reads on a connection of its own: sees what was durable when it began.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let readers = self.readers.clone();
+        match tokio::task::spawn_blocking(move || readers.with(query)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::Closed),
+        }
+    }
+
+    /// Returns after a write that touched a flow. For the runner alone.
+    pub async fn flows_changed(&self) {
+        self.flows_changed.notified().await;
+    }
+
+    /// The flows that change from now on.
+    pub fn watch_flows(&self) -> tokio::sync::broadcast::Receiver<crate::model::FlowId> {
+        self.changes.subscribe()
+    }
+
+    /// How many commits the writer made since it was opened.
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+}

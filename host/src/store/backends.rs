@@ -1,0 +1,133 @@
+//! Backends and their revisions. A revision is written once; a backend names its newest.
+
+use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::rows::{all, from_json, from_text, one, to_json};
+use super::{Error, Operation, Result, Store};
+use crate::model::{Access, Backend, Digest, Endpoint, Grant, Millis, Name, Revision, RevisionId, Role};
+
+/// The part of a revision that SQL never looks into.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    settings: Map<String, Value>,
+    endpoints: std::collections::BTreeMap<String, Endpoint>,
+    access: Option<Access>,
+    grants: Vec<Grant>,
+}
+
+/// Writes a revision and makes it the backend's newest. Its `id` is given here.
+#[derive(Debug, Clone)]
+pub struct WriteRevision {
+    pub revision: Revision,
+    /// Verbs of the manifest's `exclusive`.
+    pub exclusive: Vec<String>,
+    /// The newest revision that the caller saw; none for a backend that must not exist yet.
+    pub after: Option<RevisionId>,
+    pub at: Millis,
+}
+
+impl Operation for WriteRevision {
+    type Answer = RevisionId;
+
+    fn apply(&self, db: &Connection) -> Result<RevisionId> {
+        let Revision { backend, digest, settings, endpoints, access, grants, .. } = &self.revision;
+        let newest = one(db, "SELECT revision FROM backend WHERE name = ?1", params![backend.as_str()], |row| {
+            Ok(RevisionId(row.get(0)?))
+        })?;
+        if newest != self.after {
+            return Err(Error::Conflict("the backend"));
+        }
+        let body = Body {
+            settings: settings.clone(),
+            endpoints: endpoints.clone(),
+            access: access.clone(),
+            grants: grants.clone(),
+        };
+        db.prepare_cached(
+            "INSERT INTO revision (backend, digest, exclusive, body, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            backend.as_str(),
+            digest.to_string(),
+            format!(",{},", self.exclusive.join(",")),
+            to_json(&body)?,
+            self.at
+        ])?;
+        let id = RevisionId(db.last_insert_rowid());
+        db.prepare_cached(
+            "INSERT INTO backend (name, revision) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET revision = ?2",
+        )?
+        .execute(params![backend.as_str(), id.0])?;
+        Ok(id)
+    }
+}
+
+impl Store {
+    pub async fn revision(&self, id: RevisionId) -> Result<Option<Revision>> {
+        self.read(move |db| one(db, "SELECT * FROM revision WHERE id = ?1", params![id.0], read_revision)).await
+    }
+
+    /// The one that the backend's next operation will use.
+    pub async fn newest_revision(&self, backend: &Name) -> Result<Option<Revision>> {
+        let name = backend.clone();
+        self.read(move |db| {
+            one(
+                db,
+                "SELECT r.* FROM backend b JOIN revision r ON r.id = b.revision WHERE b.name = ?1",
+                params![name.as_str()],
+                read_revision,
+            )
+        })
+        .await
+    }
+
+    pub async fn backends(&self) -> Result<Vec<Backend>> {
+        self.read(|db| {
+            all(db, "SELECT r.* FROM backend b JOIN revision r ON r.id = b.revision ORDER BY b.name", [], |row| {
+                let revision = read_revision(row)?;
+                Ok(Backend { name: revision.backend.clone(), revision })
+            })
+        })
+        .await
+    }
+
+    /// Newest first.
+    pub async fn revisions(&self, backend: &Name) -> Result<Vec<(Revision, Millis)>> {
+        let name = backend.clone();
+        self.read(move |db| {
+            all(db, "SELECT * FROM revision WHERE backend = ?1 ORDER BY id DESC", params![name.as_str()], |row| {
+                Ok((read_revision(row)?, row.get("created_at")?))
+            })
+        })
+        .await
+    }
+
+    /// Which roles are held at a backend now, each with how many: what a plugin that takes over must be able to undo.
+    pub async fn roles_held(&self, backend: &Name) -> Result<Vec<(Role, u64)>> {
+        let name = backend.clone();
+        self.read(move |db| {
+            all(
+                db,
+                "SELECT role, count(*) FROM holding WHERE backend = ?1 GROUP BY role ORDER BY role",
+                params![name.as_str()],
+                |row| Ok((from_text(row, "role")?, row.get(1)?)),
+            )
+        })
+        .await
+    }
+}
+
+fn read_revision(row: &Row<'_>) -> Result<Revision> {
+    let body: Body = from_json(row, "body")?;
+    Ok(Revision {
+        id: RevisionId(row.get("id")?),
+        backend: from_text(row, "backend")?,
+        digest: from_text::<Digest>(row, "digest")?,
+        settings: body.settings,
+        endpoints: body.endpoints,
+        access: body.access,
+        grants: body.grants,
+    })
+}

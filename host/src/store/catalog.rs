@@ -1,0 +1,75 @@
+//! Flavors and images: what users may name.
+
+use rusqlite::{Connection, params};
+
+use super::rows::{all, from_json, one, to_json};
+use super::{Error, Operation, Result, Store};
+use crate::model::{Flavor, Image, Millis, Name};
+
+/// Writes a flavor or an image, new or in place of the old one. Instances keep what they were made from.
+#[derive(Debug, Clone)]
+pub enum Catalog {
+    Flavor(Flavor, Millis),
+    Image(Image, Millis),
+}
+
+impl Operation for Catalog {
+    type Answer = ();
+
+    fn apply(&self, db: &Connection) -> Result<()> {
+        let (table, name, body, at) = match self {
+            Self::Flavor(flavor, at) => ("flavor", &flavor.name, to_json(flavor)?, at),
+            Self::Image(image, at) => ("image", &image.name, to_json(image)?, at),
+        };
+        db.prepare_cached(&format!(
+            "INSERT INTO {table} (name, body, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET body = ?2"
+        ))?
+        .execute(params![name.as_str(), body, at])?;
+        Ok(())
+    }
+}
+
+/// Takes a flavor or an image out of the catalog. True when it was there.
+#[derive(Debug, Clone)]
+pub enum Remove {
+    Flavor(Name),
+    Image(Name),
+}
+
+impl Operation for Remove {
+    type Answer = bool;
+
+    fn apply(&self, db: &Connection) -> Result<bool> {
+        let removed = match self {
+            Self::Flavor(name) => db.execute("DELETE FROM flavor WHERE name = ?1", params![name.as_str()]),
+            Self::Image(name) => db.execute("DELETE FROM image WHERE name = ?1", params![name.as_str()]),
+        };
+        removed.map(|n| n == 1).map_err(Error::from)
+    }
+}
+
+impl Store {
+    pub async fn flavor(&self, name: &Name) -> Result<Option<Flavor>> {
+        let name = name.clone();
+        self.read(move |db| {
+            one(db, "SELECT body FROM flavor WHERE name = ?1", params![name.as_str()], |row| from_json(row, "body"))
+        })
+        .await
+    }
+
+    pub async fn flavors(&self) -> Result<Vec<Flavor>> {
+        self.read(|db| all(db, "SELECT body FROM flavor ORDER BY name", [], |row| from_json(row, "body"))).await
+    }
+
+    pub async fn image(&self, name: &Name) -> Result<Option<Image>> {
+        let name = name.clone();
+        self.read(move |db| {
+            one(db, "SELECT body FROM image WHERE name = ?1", params![name.as_str()], |row| from_json(row, "body"))
+        })
+        .await
+    }
+
+    pub async fn images(&self) -> Result<Vec<Image>> {
+        self.read(|db| all(db, "SELECT body FROM image ORDER BY name", [], |row| from_json(row, "body"))).await
+    }
+}

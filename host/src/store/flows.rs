@@ -1,0 +1,352 @@
+//! Flows and their timeline: one commit per transition, guarded by the row's revision.
+
+use rusqlite::{Connection, Row, params};
+
+use super::holdings;
+use super::instances::{self, InstanceChange};
+use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
+use super::{Error, Lane, Operation, Result, Store};
+use crate::model::{
+    Event, Fault, Flow, FlowId, HoldingId, InstanceId, Mark, Millis, Name, Node, OperationId, Phase, Position,
+    Progress, Role,
+};
+
+/// Where a flow stands after a transition.
+#[derive(Debug, Clone)]
+pub struct FlowUpdate {
+    pub position: Position,
+    pub state: Vec<u8>,
+    pub checkpoint: Option<Vec<u8>>,
+    pub task_since: Millis,
+    pub wake: Option<Millis>,
+    pub fault: Option<Fault>,
+    pub progress: Progress,
+    /// Gives up the turn at an exclusive backend; an [`Effect::Intend`] of the same transition may take the next.
+    pub task_over: bool,
+}
+
+/// One step of one flow, with all that it changes.
+#[derive(Debug, Clone)]
+pub struct Transition {
+    pub flow: FlowId,
+    /// The revision that the step was made from.
+    pub from: i64,
+    pub update: FlowUpdate,
+    pub event: Event,
+    pub effects: Vec<Effect>,
+}
+
+/// What a transition changes beside the flow itself.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// A doing operation begins: from now on something may have been taken.
+    Intend(Intent),
+    /// The doing verb's newest checkpoint.
+    Trail {
+        operation: OperationId,
+        checkpoint: Vec<u8>,
+    },
+    /// The doing verb answered. Refused with [`Error::Owned`] when another instance has the handle or the machine.
+    Hold {
+        operation: OperationId,
+        handle: String,
+        facts: serde_json::Map<String, serde_json::Value>,
+        node: Option<Node>,
+    },
+    /// The doing verb answered something that must not be undone by itself: a person looks first.
+    Dispute {
+        operation: OperationId,
+        fault: Fault,
+    },
+    /// An undo begins: it runs on the backend's newest revision of this moment.
+    BeginUndo {
+        instance: InstanceId,
+        role: Role,
+    },
+    /// The undo's end was confirmed.
+    Settle(HoldingId),
+    /// Why an undo did not end.
+    Owe {
+        holding: HoldingId,
+        fault: Fault,
+    },
+    Instance(InstanceChange),
+}
+
+/// The first word of a holding.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    pub instance: InstanceId,
+    pub role: Role,
+    pub backend: Name,
+    pub operation: OperationId,
+    pub mark: Mark,
+}
+
+impl Operation for Transition {
+    type Answer = ();
+
+    fn apply(&self, db: &Connection) -> Result<()> {
+        let FlowUpdate { position, state, checkpoint, task_since, wake, fault, progress, task_over } = &self.update;
+        let moved = db
+            .prepare_cached(
+                "UPDATE flow SET phase = ?3, task = ?4, attempt = ?5, round = ?6, revision = revision + 1, state = ?7, checkpoint = ?8,
+                        task_since = ?9, wake = CASE WHEN cancel AND ?3 = 'forward' THEN min(?10, ?13) ELSE ?10 END, fault = ?11, progress = ?12, updated_at = ?13,
+                        exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END
+                 WHERE public_id = ?1 AND revision = ?2",
+            )?
+            .execute(params![
+                self.flow.to_string(),
+                self.from,
+                position.phase.as_str(),
+                position.task,
+                position.attempt,
+                position.round,
+                state,
+                checkpoint,
+                task_since,
+                wake,
+                fault.as_ref().map(to_json).transpose()?,
+                to_json(progress)?,
+                self.event.at,
+                task_over,
+            ])?;
+        if moved != 1 {
+            return Err(Error::Conflict("the flow"));
+        }
+        append(db, self.flow, &self.event)?;
+        for effect in &self.effects {
+            apply_effect(db, self.flow, effect, self.event.at)?;
+        }
+        if position.phase.is_ended() {
+            wake_followers(db, self.flow, self.event.at)?;
+        }
+        Ok(())
+    }
+
+    fn flow(&self) -> Option<FlowId> {
+        Some(self.flow)
+    }
+}
+
+/// A person's word that a flow which rests may go on.
+#[derive(Debug, Clone)]
+pub struct RetryFlow {
+    pub flow: FlowId,
+    /// Where it goes on: the direction that it rested in.
+    pub phase: Phase,
+    pub event: Event,
+}
+
+impl Operation for RetryFlow {
+    type Answer = ();
+
+    fn apply(&self, db: &Connection) -> Result<()> {
+        let moved = db
+            .prepare_cached(
+                "UPDATE flow SET phase = ?2, attempt = 1, checkpoint = NULL, wake = ?3, task_since = ?3, revision = revision + 1, updated_at = ?3
+                 WHERE public_id = ?1 AND phase = 'needs-operator'",
+            )?
+            .execute(params![self.flow.to_string(), self.phase.as_str(), self.event.at])?;
+        if moved != 1 {
+            return Err(Error::Refused("only a flow that needs an operator can be retried".into()));
+        }
+        holdings::undisputed(db, self.flow)?;
+        append(db, self.flow, &self.event)
+    }
+
+    fn flow(&self) -> Option<FlowId> {
+        Some(self.flow)
+    }
+}
+
+impl Store {
+    /// What the runner may call now, the longest due first. Of flows that take turns at an exclusive backend only the first.
+    pub(crate) async fn due_flows(&self, now: Millis, limit: usize) -> Result<Vec<Flow>> {
+        self.read(move |db| {
+            all(
+                db,
+                "SELECT * FROM flow f WHERE wake IS NOT NULL AND wake <= ?1 AND (exclusive IS NULL OR NOT EXISTS (
+                     SELECT 1 FROM flow o WHERE o.exclusive = f.exclusive AND (o.task_since, o.id) < (f.task_since, f.id)))
+                 ORDER BY wake LIMIT ?2",
+                params![now, limit],
+                read_flow,
+            )
+        })
+        .await
+    }
+
+    /// When the next flow after `now` becomes due.
+    pub(crate) async fn next_wake(&self, now: Millis) -> Result<Option<Millis>> {
+        self.read(move |db| {
+            Ok(db
+                .prepare_cached("SELECT min(wake) FROM flow WHERE wake > ?1")?
+                .query_row(params![now], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    pub async fn flow(&self, id: FlowId) -> Result<Option<Flow>> {
+        self.read(move |db| one(db, "SELECT * FROM flow WHERE public_id = ?1", params![id.to_string()], read_flow))
+            .await
+    }
+
+    /// Newest first, of one project or of all, begun before `before`.
+    pub async fn flows(&self, project: Option<Name>, before: Option<FlowId>, limit: usize) -> Result<Vec<Flow>> {
+        self.read(move |db| {
+            all(
+                db,
+                "SELECT * FROM flow WHERE (?1 IS NULL OR project = ?1)
+                   AND (?2 IS NULL OR id < (SELECT id FROM flow WHERE public_id = ?2)) ORDER BY id DESC LIMIT ?3",
+                params![project.as_ref().map(Name::as_str), before.map(|id| id.to_string()), limit],
+                read_flow,
+            )
+        })
+        .await
+    }
+
+    /// Who runs before this flow at an exclusive backend.
+    pub async fn flow_ahead(&self, id: FlowId) -> Result<Option<FlowId>> {
+        self.read(move |db| {
+            one(
+                db,
+                "SELECT o.public_id FROM flow f JOIN flow o ON o.exclusive = f.exclusive AND (o.task_since, o.id) < (f.task_since, f.id)
+                 WHERE f.public_id = ?1 ORDER BY o.task_since, o.id LIMIT 1",
+                params![id.to_string()],
+                |row| from_text(row, "public_id"),
+            )
+        })
+        .await
+    }
+
+    /// The timeline after `seq`, oldest first.
+    pub async fn events(&self, flow: FlowId, after: i64) -> Result<Vec<Event>> {
+        self.read(move |db| {
+            all(
+                db,
+                "SELECT body FROM event WHERE flow = ?1 AND seq > ?2 ORDER BY seq",
+                params![flow.to_string(), after],
+                |row| from_json(row, "body"),
+            )
+        })
+        .await
+    }
+
+    /// How many flows are in each phase.
+    pub async fn count_flows(&self) -> Result<Vec<(String, u64)>> {
+        self.read(|db| {
+            all(db, "SELECT phase, count(*) FROM flow GROUP BY phase ORDER BY phase", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+        })
+        .await
+    }
+
+    pub(crate) async fn transit(&self, transition: Transition) -> Result<()> {
+        self.write(Lane::Flow, transition).await
+    }
+}
+
+/// The first row and the first line of a new flow.
+pub(super) fn insert(db: &Connection, flow: &Flow, event: &Event) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO flow (public_id, kind, version, project, instance, phase, task, attempt, round, revision, state, checkpoint,
+                           task_since, wake, cancel, fault, progress, exclusive, follows, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, NULL, ?11, ?12, 0, NULL, ?13, NULL, ?14, ?15, ?15)",
+    )?
+    .execute(params![
+        flow.id.to_string(),
+        flow.kind,
+        flow.version,
+        flow.project.as_str(),
+        flow.instance.to_string(),
+        flow.position.phase.as_str(),
+        flow.position.task,
+        flow.position.attempt,
+        flow.position.round,
+        flow.state,
+        flow.task_since,
+        flow.wake,
+        to_json(&flow.progress)?,
+        flow.follows.map(|id| id.to_string()),
+        flow.created_at,
+    ])?;
+    append(db, flow.id, event)
+}
+
+pub(super) fn append(db: &Connection, flow: FlowId, event: &Event) -> Result<()> {
+    let flow = flow.to_string();
+    let seq: i64 = db
+        .prepare_cached("SELECT coalesce(max(seq), 0) + 1 FROM event WHERE flow = ?1")?
+        .query_row(params![flow], |row| row.get(0))?;
+    let event = Event { seq, ..event.clone() };
+    db.prepare_cached("INSERT INTO event (flow, seq, body) VALUES (?1, ?2, ?3)")?.execute(params![
+        flow,
+        seq,
+        to_json(&event)?
+    ])?;
+    Ok(())
+}
+
+pub(super) fn wake_followers(db: &Connection, ended: FlowId, at: Millis) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE flow SET wake = ?2, task_since = ?2 WHERE follows = ?1 AND wake IS NULL AND phase = 'forward'",
+    )?
+    .execute(params![ended.to_string(), at])?;
+    Ok(())
+}
+
+pub(super) fn apply_effect(db: &Connection, flow: FlowId, effect: &Effect, at: Millis) -> Result<()> {
+    match effect {
+        Effect::Intend(intent) => {
+            holdings::intend(db, intent, at)?;
+            take_turn(db, flow, intent)
+        }
+        Effect::Trail { operation, checkpoint } => holdings::trail(db, operation, checkpoint),
+        Effect::Hold { operation, handle, facts, node } => holdings::hold(db, operation, handle, facts, node.as_ref()),
+        Effect::Dispute { operation, fault } => holdings::dispute(db, operation, fault),
+        Effect::BeginUndo { instance, role } => holdings::begin_undo(db, *instance, *role),
+        Effect::Settle(holding) => holdings::settle(db, *holding),
+        Effect::Owe { holding, fault } => holdings::owe(db, *holding, fault),
+        Effect::Instance(change) => instances::change(db, change, at),
+    }
+}
+
+/// Stands in line where the backend's revision says that this verb runs one at a time.
+fn take_turn(db: &Connection, flow: FlowId, intent: &Intent) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE flow SET exclusive = ?2 || '/' || ?3 WHERE public_id = ?1 AND EXISTS (
+             SELECT 1 FROM holding h JOIN revision r ON r.id = h.revision
+             WHERE h.operation = ?4 AND instr(r.exclusive, ',' || ?3 || ',') > 0)",
+    )?
+    .execute(params![flow.to_string(), intent.backend.as_str(), intent.role.as_str(), intent.operation.0])?;
+    Ok(())
+}
+
+fn read_flow(row: &Row<'_>) -> Result<Flow> {
+    Ok(Flow {
+        id: from_text(row, "public_id")?,
+        kind: row.get("kind")?,
+        version: row.get("version")?,
+        project: from_text(row, "project")?,
+        instance: from_text(row, "instance")?,
+        position: Position {
+            phase: from_text(row, "phase")?,
+            task: row.get("task")?,
+            attempt: row.get("attempt")?,
+            round: row.get("round")?,
+        },
+        revision: row.get("revision")?,
+        state: row.get("state")?,
+        checkpoint: row.get("checkpoint")?,
+        task_since: row.get("task_since")?,
+        wake: row.get("wake")?,
+        cancel: row.get("cancel")?,
+        fault: from_json_or_null(row, "fault")?,
+        progress: from_json(row, "progress")?,
+        exclusive: row.get("exclusive")?,
+        follows: from_text_or_null(row, "follows")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}

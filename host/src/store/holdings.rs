@@ -1,0 +1,196 @@
+//! What was taken from backends, or may have been. A row begins as intended and ends with the confirmed end of its undo.
+
+use rusqlite::{Connection, Row, params};
+use serde_json::{Map, Value};
+
+use super::flows::Intent;
+use super::rows::{all, from_json, from_json_or_null, from_text, one, to_json};
+use super::{Error, Result, Store};
+use crate::model::{
+    Fault, FlowId, Holding, HoldingId, HoldingState, InstanceId, Millis, Name, Node, OperationId, RevisionId, Role,
+};
+
+/// What a list of holdings is of.
+#[derive(Debug, Clone, Default)]
+pub struct HoldingFilter {
+    pub project: Option<Name>,
+    pub instance: Option<InstanceId>,
+}
+
+/// A holding and the revision that its undo runs on.
+#[derive(Debug, Clone)]
+pub struct Undone {
+    pub holding: Holding,
+    pub revision: RevisionId,
+}
+
+impl Store {
+    pub async fn holding(&self, operation: OperationId) -> Result<Option<Holding>> {
+        self.read(move |db| one(db, "SELECT * FROM holding WHERE operation = ?1", params![operation.0], read_holding))
+            .await
+    }
+
+    /// The holding of this role that was taken last, and that is to be undone first.
+    pub async fn last_holding(&self, instance: InstanceId, role: Role) -> Result<Option<Undone>> {
+        self.read(move |db| {
+            one(
+                db,
+                "SELECT * FROM holding WHERE instance = ?1 AND role = ?2 ORDER BY id DESC LIMIT 1",
+                params![instance.to_string(), role.as_str()],
+                |row| {
+                    let holding = read_holding(row)?;
+                    let undo: Option<i64> = row.get("undo_revision")?;
+                    Ok(Undone { revision: undo.map_or(holding.revision, RevisionId), holding })
+                },
+            )
+        })
+        .await
+    }
+
+    /// Oldest first.
+    pub async fn holdings(&self, filter: HoldingFilter) -> Result<Vec<Holding>> {
+        self.read(move |db| {
+            all(
+                db,
+                "SELECT h.* FROM holding h JOIN instance i ON i.public_id = h.instance
+                 WHERE (?1 IS NULL OR i.project = ?1) AND (?2 IS NULL OR h.instance = ?2) ORDER BY h.id",
+                params![filter.project.as_ref().map(Name::as_str), filter.instance.map(|id| id.to_string())],
+                read_holding,
+            )
+        })
+        .await
+    }
+}
+
+/// Pins the operation to the newest revision of its backend.
+pub(super) fn intend(db: &Connection, intent: &Intent, at: Millis) -> Result<()> {
+    let inserted = db
+        .prepare_cached(
+            "INSERT INTO holding (instance, role, backend, revision, operation, mark, facts, state, since)
+             SELECT ?1, ?2, name, revision, ?4, ?5, '{}', 'intended', ?6 FROM backend WHERE name = ?3",
+        )?
+        .execute(params![
+            intent.instance.to_string(),
+            intent.role.as_str(),
+            intent.backend.as_str(),
+            intent.operation.0,
+            intent.mark.0,
+            at
+        ])?;
+    if inserted != 1 {
+        return Err(Error::Refused(format!(
+            "backend {} does not exist: add it, or change the flavor's route",
+            intent.backend
+        )));
+    }
+    Ok(())
+}
+
+pub(super) fn trail(db: &Connection, operation: &OperationId, checkpoint: &[u8]) -> Result<()> {
+    db.prepare_cached("UPDATE holding SET trail = ?2 WHERE operation = ?1")?
+        .execute(params![operation.0, checkpoint])?;
+    Ok(())
+}
+
+pub(super) fn hold(
+    db: &Connection,
+    operation: &OperationId,
+    handle: &str,
+    facts: &Map<String, Value>,
+    node: Option<&Node>,
+) -> Result<()> {
+    let own: (i64, String, String) =
+        db.prepare_cached("SELECT id, backend, role FROM holding WHERE operation = ?1")?
+            .query_row(params![operation.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (id, backend, role) = own;
+    let owner = one(
+        db,
+        "SELECT instance FROM holding WHERE backend = ?1 AND role = ?2 AND handle = ?3 AND id <> ?4",
+        params![backend, role, handle, id],
+        |row| Ok(row.get::<_, String>(0)?),
+    )?;
+    if let Some(owner) = owner {
+        return Err(Error::Owned(format!("{backend} answered with {handle}, which instance {owner} has")));
+    }
+    db.prepare_cached("UPDATE holding SET handle = ?2, facts = ?3, node = ?4, state = 'held' WHERE id = ?1")?
+        .execute(params![id, handle, to_json(facts)?, node.map(to_json).transpose()?])?;
+    match node {
+        Some(node) if role == Role::Compose.as_str() => identify(db, id, &backend, node),
+        _ => Ok(()),
+    }
+}
+
+/// No two instances have the same machine.
+fn identify(db: &Connection, id: i64, backend: &str, node: &Node) -> Result<()> {
+    db.prepare_cached("DELETE FROM identity WHERE holding = ?1")?.execute(params![id])?;
+    for (kind, value) in node.identity.keys() {
+        let owner = one(
+            db,
+            "SELECT h.instance FROM identity i JOIN holding h ON h.id = i.holding WHERE i.kind = ?1 AND i.value = ?2",
+            params![kind, value],
+            |row| Ok(row.get::<_, String>(0)?),
+        )?;
+        if let Some(owner) = owner {
+            return Err(Error::Owned(format!(
+                "{backend} answered with the machine of {kind} {value}, which instance {owner} has"
+            )));
+        }
+        db.prepare_cached("INSERT INTO identity (kind, value, holding) VALUES (?1, ?2, ?3)")?
+            .execute(params![kind, value, id])?;
+    }
+    Ok(())
+}
+
+pub(super) fn dispute(db: &Connection, operation: &OperationId, fault: &Fault) -> Result<()> {
+    db.prepare_cached("UPDATE holding SET state = 'disputed', fault = ?2 WHERE operation = ?1")?
+        .execute(params![operation.0, to_json(fault)?])?;
+    Ok(())
+}
+
+/// A person looked at what this flow's instance disputes; the fault stays as history.
+pub(super) fn undisputed(db: &Connection, flow: FlowId) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE holding SET state = 'intended' WHERE state = 'disputed' AND instance = (SELECT instance FROM flow WHERE public_id = ?1)",
+    )?
+    .execute(params![flow.to_string()])?;
+    Ok(())
+}
+
+pub(super) fn begin_undo(db: &Connection, instance: InstanceId, role: Role) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE holding SET undo_revision = (SELECT revision FROM backend WHERE name = holding.backend)
+         WHERE id = (SELECT max(id) FROM holding WHERE instance = ?1 AND role = ?2)",
+    )?
+    .execute(params![instance.to_string(), role.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn settle(db: &Connection, holding: HoldingId) -> Result<()> {
+    db.prepare_cached("DELETE FROM identity WHERE holding = ?1")?.execute(params![holding.0])?;
+    db.prepare_cached("DELETE FROM holding WHERE id = ?1")?.execute(params![holding.0])?;
+    Ok(())
+}
+
+pub(super) fn owe(db: &Connection, holding: HoldingId, fault: &Fault) -> Result<()> {
+    db.prepare_cached("UPDATE holding SET fault = ?2 WHERE id = ?1")?.execute(params![holding.0, to_json(fault)?])?;
+    Ok(())
+}
+
+fn read_holding(row: &Row<'_>) -> Result<Holding> {
+    Ok(Holding {
+        id: HoldingId(row.get("id")?),
+        instance: from_text(row, "instance")?,
+        role: from_text(row, "role")?,
+        backend: from_text(row, "backend")?,
+        revision: RevisionId(row.get("revision")?),
+        operation: from_text(row, "operation")?,
+        mark: from_text(row, "mark")?,
+        handle: row.get("handle")?,
+        facts: from_json(row, "facts")?,
+        trail: row.get("trail")?,
+        node: from_json_or_null(row, "node")?,
+        state: from_text::<HoldingState>(row, "state")?,
+        fault: from_json_or_null(row, "fault")?,
+        since: row.get("since")?,
+    })
+}

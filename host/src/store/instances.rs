@@ -1,0 +1,253 @@
+//! Instances. The api writes intents here, flows write everything else.
+
+use rusqlite::{Connection, Row, params};
+use serde_json::{Map, Value};
+
+use super::flows::{self, Effect};
+use super::rows::{all, from_json, from_text, one, to_json};
+use super::{Error, Operation, Result, Store};
+use crate::model::{Event, Flow, FlowId, Instance, InstanceId, InstanceState, Millis, Name};
+
+/// POST: the instance, its flow, what the first task may take, and the key that makes a repeat harmless. One transaction.
+#[derive(Debug, Clone)]
+pub struct CreateInstance {
+    pub instance: Instance,
+    pub flow: Flow,
+    pub event: Event,
+    pub effects: Vec<Effect>,
+    /// The caller's key and the hash of the request it came with.
+    pub idempotency: Option<(String, Vec<u8>)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    New,
+    /// The same key and request came before.
+    Before(InstanceId),
+    /// The same key came with another request.
+    KeyReused,
+}
+
+impl Operation for CreateInstance {
+    type Answer = Created;
+
+    fn apply(&self, db: &Connection) -> Result<Created> {
+        let instance = &self.instance;
+        if let Some((key, request)) = &self.idempotency {
+            let inserted = db
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO idempotency (project, key, request, instance, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![instance.project.as_str(), key, request, instance.id.to_string(), instance.created_at])?;
+            if inserted == 0 {
+                return earlier(db, instance.project.as_str(), key, request);
+            }
+        }
+        db.prepare_cached(
+            "INSERT INTO instance (public_id, project, name, state, ordered, addresses, unverified, flow, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, '{}', '[]', ?6, ?7, ?7)",
+        )?
+        .execute(params![
+            instance.id.to_string(),
+            instance.project.as_str(),
+            instance.name.as_str(),
+            instance.state.as_str(),
+            to_json(&instance.order)?,
+            instance.flow.to_string(),
+            instance.created_at,
+        ])?;
+        flows::insert(db, &self.flow, &self.event)?;
+        for effect in &self.effects {
+            flows::apply_effect(db, self.flow.id, effect, self.event.at)?;
+        }
+        Ok(Created::New)
+    }
+
+    fn flow(&self) -> Option<FlowId> {
+        Some(self.flow.id)
+    }
+}
+
+fn earlier(db: &Connection, project: &str, key: &str, request: &[u8]) -> Result<Created> {
+    let (before, instance) = db
+        .prepare_cached("SELECT request, instance FROM idempotency WHERE project = ?1 AND key = ?2")?
+        .query_row(params![project, key], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))?;
+    if before != request {
+        return Ok(Created::KeyReused);
+    }
+    instance.parse().map(Created::Before).map_err(|_| Error::Corrupt("idempotency.instance".into()))
+}
+
+/// DELETE: the wish to cancel a create that runs, and a delete flow that follows it. One transaction.
+#[derive(Debug, Clone)]
+pub struct DeleteInstance {
+    pub instance: InstanceId,
+    /// As it runs when nothing has to end before; `follows` and `wake` are set here.
+    pub flow: Flow,
+    pub event: Event,
+    /// The line in the timeline of the create that is cancelled.
+    pub cancelled: Event,
+    pub effects: Vec<Effect>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleting {
+    Started,
+    /// A delete is under way.
+    Already(FlowId),
+}
+
+impl Operation for DeleteInstance {
+    type Answer = Deleting;
+
+    fn apply(&self, db: &Connection) -> Result<Deleting> {
+        let id = self.instance.to_string();
+        let at = self.event.at;
+        let row =
+            one(db, "SELECT state, flow FROM instance WHERE public_id = ?1 AND gone_at IS NULL", params![id], |row| {
+                Ok((from_text::<InstanceState>(row, "state")?, from_text::<FlowId>(row, "flow")?))
+            })?;
+        let Some((state, before)) = row else { return Err(Error::Refused("the instance is gone".into())) };
+        if state == InstanceState::Deleting {
+            return Ok(Deleting::Already(before));
+        }
+        let runs = cancel(db, before, &self.cancelled)?;
+        let flow = Flow { follows: runs.then_some(before), wake: (!runs).then_some(at), ..self.flow.clone() };
+        flows::insert(db, &flow, &self.event)?;
+        for effect in &self.effects {
+            flows::apply_effect(db, flow.id, effect, at)?;
+        }
+        db.prepare_cached("UPDATE instance SET state = 'deleting', flow = ?2, updated_at = ?3 WHERE public_id = ?1")?
+            .execute(params![id, flow.id.to_string(), at])?;
+        Ok(Deleting::Started)
+    }
+
+    fn flow(&self) -> Option<FlowId> {
+        Some(self.flow.id)
+    }
+}
+
+/// Wakes the flow with the wish. One that waits for a person ends here: what it holds is the delete's. True when it still runs.
+fn cancel(db: &Connection, flow: FlowId, event: &Event) -> Result<bool> {
+    let id = flow.to_string();
+    let rested = db
+        .prepare_cached(
+            "UPDATE flow SET phase = 'reverted', wake = NULL, revision = revision + 1, updated_at = ?2
+             WHERE public_id = ?1 AND phase = 'needs-operator'",
+        )?
+        .execute(params![id, event.at])?;
+    let woken = db
+        .prepare_cached(
+            "UPDATE flow SET cancel = 1, wake = CASE WHEN phase = 'forward' THEN ?2 ELSE wake END
+             WHERE public_id = ?1 AND phase IN ('forward', 'backward')",
+        )?
+        .execute(params![id, event.at])?;
+    if rested + woken > 0 {
+        flows::append(db, flow, event)?;
+    }
+    Ok(woken > 0)
+}
+
+/// What a flow changes of an instance. None: as it was.
+#[derive(Debug, Clone)]
+pub struct InstanceChange {
+    pub id: InstanceId,
+    pub state: Option<InstanceState>,
+    pub composed: Option<bool>,
+    pub reason: Option<String>,
+    pub addresses: Option<Map<String, Value>>,
+    pub unverified: Option<Vec<String>>,
+    /// Its machine is off and nothing of it is left: it is shown no more.
+    pub gone: bool,
+}
+
+impl InstanceChange {
+    pub fn of(id: InstanceId) -> Self {
+        Self { id, state: None, composed: None, reason: None, addresses: None, unverified: None, gone: false }
+    }
+}
+
+/// A flow that is to be followed by a delete does not move an instance out of deleting.
+pub(super) fn change(db: &Connection, change: &InstanceChange, at: Millis) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE instance SET state = CASE WHEN state = 'deleting' THEN state ELSE coalesce(?2, state) END,
+                composed = coalesce(?3, composed), reason = coalesce(?4, reason), addresses = coalesce(?5, addresses),
+                unverified = coalesce(?6, unverified), updated_at = ?7, gone_at = CASE WHEN ?8 THEN ?7 ELSE gone_at END
+         WHERE public_id = ?1",
+    )?
+    .execute(params![
+        change.id.to_string(),
+        change.state.map(InstanceState::as_str),
+        change.composed,
+        change.reason,
+        change.addresses.as_ref().map(to_json).transpose()?,
+        change.unverified.as_ref().map(to_json).transpose()?,
+        at,
+        change.gone,
+    ])?;
+    Ok(())
+}
+
+impl Store {
+    /// Also one that is gone, for those who hold its id: `None` only when it never was in this project.
+    pub async fn instance(&self, project: Option<Name>, id: InstanceId) -> Result<Option<(Instance, bool)>> {
+        self.read(move |db| {
+            one(
+                db,
+                "SELECT * FROM instance WHERE public_id = ?1 AND (?2 IS NULL OR project = ?2)",
+                params![id.to_string(), project.as_ref().map(Name::as_str)],
+                |row| Ok((read_instance(row)?, row.get::<_, Option<i64>>("gone_at")?.is_some())),
+            )
+        })
+        .await
+    }
+
+    /// Oldest first, of one project or of all, after `after`.
+    pub async fn instances(
+        &self,
+        project: Option<Name>,
+        after: Option<InstanceId>,
+        limit: usize,
+    ) -> Result<Vec<Instance>> {
+        self.read(move |db| {
+            all(
+                db,
+                "SELECT * FROM instance WHERE gone_at IS NULL AND (?1 IS NULL OR project = ?1)
+                   AND (?2 IS NULL OR id > (SELECT id FROM instance WHERE public_id = ?2)) ORDER BY id LIMIT ?3",
+                params![project.as_ref().map(Name::as_str), after.map(|id| id.to_string()), limit],
+                read_instance,
+            )
+        })
+        .await
+    }
+
+    /// How many instances are in each state.
+    pub async fn count_instances(&self) -> Result<Vec<(String, u64)>> {
+        self.read(|db| {
+            all(
+                db,
+                "SELECT state, count(*) FROM instance WHERE gone_at IS NULL GROUP BY state ORDER BY state",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+        })
+        .await
+    }
+}
+
+fn read_instance(row: &Row<'_>) -> Result<Instance> {
+    Ok(Instance {
+        id: from_text(row, "public_id")?,
+        project: from_text(row, "project")?,
+        name: from_text(row, "name")?,
+        order: from_json(row, "ordered")?,
+        state: from_text(row, "state")?,
+        composed: row.get("composed")?,
+        reason: row.get("reason")?,
+        addresses: from_json(row, "addresses")?,
+        unverified: from_json(row, "unverified")?,
+        flow: from_text(row, "flow")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}

@@ -1,0 +1,59 @@
+//! The file itself: its pragmas, its schema, and this installation's name.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Error, Result, Store};
+use crate::model::Site;
+
+/// Numbered, never edited after a release.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_core.sql")];
+
+/// A power cut loses nothing that was answered: WAL with a sync at each commit.
+pub(super) fn prepare(db: &mut Connection) -> Result<()> {
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "wal_autocheckpoint", 2000)?;
+    db.pragma_update(None, "cache_size", -65536)?;
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    db.set_prepared_statement_cache_capacity(128);
+    migrate(db)
+}
+
+fn migrate(db: &mut Connection) -> Result<()> {
+    let done: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let done = usize::try_from(done).unwrap_or(usize::MAX);
+    if done > MIGRATIONS.len() {
+        return Err(Error::Refused(format!(
+            "the state folder was written by a newer moganite (schema {done}, this one knows {}): start that version",
+            MIGRATIONS.len()
+        )));
+    }
+    for (number, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+        let change = db.transaction()?;
+        change.execute_batch(migration)?;
+        change.pragma_update(None, "user_version", number + 1)?;
+        change.commit()?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// This installation's name; `fresh` becomes it at the first start.
+    pub async fn site(&self, fresh: Site) -> Result<Site> {
+        self.write(super::Lane::Interactive, Settle(fresh)).await
+    }
+}
+
+struct Settle(Site);
+
+impl super::Operation for Settle {
+    type Answer = Site;
+
+    fn apply(&self, db: &Connection) -> Result<Site> {
+        db.execute("INSERT OR IGNORE INTO site (one, name, epoch) VALUES (1, ?1, 1)", params![self.0.as_str()])?;
+        let name: Option<String> = db.query_row("SELECT name FROM site", [], |row| row.get(0)).optional()?;
+        name.as_deref().and_then(Site::parse).ok_or_else(|| Error::Corrupt("the site's name".into()))
+    }
+}
