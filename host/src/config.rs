@@ -1,0 +1,94 @@
+//! Every setting of the service: unit, default, range. Built by `cli/serve.rs`, read by all.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Database, plugins, compiled files, secrets' key. One `serve` per folder.
+    pub state: PathBuf,
+    /// Plugin files that `serve` offers at start, beside those in the state folder.
+    pub plugins: Option<PathBuf>,
+    /// Loopback only, while no token exists.
+    pub listen: SocketAddr,
+    pub sandbox: Sandbox,
+    pub flows: Flows,
+}
+
+/// What one call of a driver may use.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    /// Calls at once; more wait in line. Each slot reserves address space, not memory.
+    pub slots: u32,
+    /// Bytes, of all linear memories of one instance together.
+    pub memory: usize,
+    /// CPU time of one call, in ticks of 10 ms.
+    pub cpu_ticks: u64,
+    /// Wall time of one call that the manifest says nothing of.
+    pub wall: Duration,
+    /// The most that a manifest gets.
+    pub wall_max: Duration,
+    /// Requests of one call.
+    pub requests: u32,
+    /// Bytes of one request's body.
+    pub request_body: usize,
+    /// Bytes of one answer's body.
+    pub response_body: usize,
+    /// Bytes of one checkpoint and of one JSON text.
+    pub text: usize,
+    /// Bytes of a plugin file.
+    pub plugin: usize,
+    /// Wall time of compiling one plugin in its child process.
+    pub compile: Duration,
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self {
+            slots: 64,
+            memory: 64 << 20,
+            cpu_ticks: 100,
+            wall: Duration::from_secs(30),
+            wall_max: Duration::from_secs(300),
+            requests: 64,
+            request_body: 256 << 10,
+            response_body: 4 << 20,
+            text: 64 << 10,
+            plugin: 64 << 20,
+            compile: Duration::from_secs(120),
+        }
+    }
+}
+
+/// How patient flows are.
+#[derive(Debug, Clone)]
+pub struct Flows {
+    /// Task calls at once.
+    pub at_once: usize,
+    /// Wait after the first failed attempt; doubles up to `backoff_max`.
+    pub backoff: Duration,
+    pub backoff_max: Duration,
+    /// Attempts of an execute before it counts as failed.
+    pub attempts: u32,
+    /// Attempts of a revert before a person must look.
+    pub revert_attempts: u32,
+    /// Time for one task in one round and direction, pending included.
+    pub deadline: Duration,
+    /// Takes the place of every longer wait that a driver asks for; for demonstrations and tests.
+    pub longest_wait: Duration,
+}
+
+impl Default for Flows {
+    fn default() -> Self {
+        Self {
+            at_once: 64,
+            backoff: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(60),
+            attempts: 8,
+            revert_attempts: 20,
+            deadline: Duration::from_secs(2 * 3600),
+            longest_wait: Duration::from_secs(3600),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Durable lists of tasks. The row is the truth; there is one way to run, and starting after a crash is the same question.
+//!
+//! ```text
+//!        due?                call                 advance               commit
+//! store ------> runner.rs ---------> task.rs ----------------> advance.rs -------> store
+//! ```
+//!
+//! `advance.rs` alone decides what comes next, without clock or IO. `list.rs` is how a flow reads in code. No driver is known here.
+
+mod advance;
+mod list;
+mod runner;
+mod task;
+
+pub use advance::{Limits, Next, Signals, Wake, advance};
+pub use list::{Book, List};
+pub use runner::{Patience, Runner, first};
+pub use task::{Begin, Cx, Outcome, Task};
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! How a flow reads in code: a list of tasks over one typed state, and what the instance becomes when it ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::task::{Begin, Cx, Outcome, Task};
+use crate::model::{Direction, Ending, Fault, FaultKind, InstanceId, Phase};
+use crate::store::Effect;
+
+type Ends<S> = fn(InstanceId, &S, Ending, Option<&Fault>) -> Vec<Effect>;
+
+/// A flow. Kind and version are in the row, so a flow ends under the list that it began with.
+pub struct List<S> {
+    pub kind: &'static str,
+    pub version: u32,
+    tasks: Vec<Box<dyn Task<S>>>,
+    rounds: fn(&S) -> u32,
+    turns: bool,
+    ends: Ends<S>,
+}
+
+impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> List<S> {
+    pub fn new(kind: &'static str, version: u32) -> Self {
+        Self { kind, version, tasks: Vec::new(), rounds: |_| 1, turns: true, ends: |_, _, _, _| Vec::new() }
+    }
+
+    #[must_use]
+    pub fn then(mut self, task: impl Task<S> + 'static) -> Self {
+        self.tasks.push(Box::new(task));
+        self
+    }
+
+    /// Rounds in all, when the first cause was one that another round may not meet.
+    #[must_use]
+    pub fn rounds(mut self, rounds: fn(&S) -> u32) -> Self {
+        self.rounds = rounds;
+        self
+    }
+
+    /// It is an undo itself: what fails is tried again and then needs an operator.
+    #[must_use]
+    pub fn never_turns(mut self) -> Self {
+        self.turns = false;
+        self
+    }
+
+    /// What the commit that ends or rests it records.
+    #[must_use]
+    pub fn ends(mut self, ends: Ends<S>) -> Self {
+        self.ends = ends;
+        self
+    }
+}
+
+/// All flows in the code, by kind and version.
+#[derive(Clone, Default)]
+pub struct Book(HashMap<(String, u32), Arc<dyn Page>>);
+
+impl Book {
+    #[must_use]
+    pub fn with<S: Serialize + DeserializeOwned + Send + Sync + 'static>(mut self, list: List<S>) -> Self {
+        self.0.insert((list.kind.to_owned(), list.version), Arc::new(list));
+        self
+    }
+
+    pub(super) fn page(&self, kind: &str, version: u32) -> Option<Arc<dyn Page>> {
+        self.0.get(&(kind.to_owned(), version)).cloned()
+    }
+
+    /// The names of its tasks, in order; empty for a flow that this version does not know.
+    pub fn tasks(&self, kind: &str, version: u32) -> Vec<&'static str> {
+        self.page(kind, version).map(|page| page.names()).unwrap_or_default()
+    }
+}
+
+/// A list with its state's type hidden: what the runner sees.
+#[async_trait]
+pub(super) trait Page: Send + Sync {
+    fn names(&self) -> Vec<&'static str>;
+    fn rounds(&self, state: &[u8]) -> u32;
+    fn turns(&self) -> bool;
+    fn begin(&self, begin: &Begin, state: &[u8]) -> Vec<Effect>;
+    async fn call(&self, cx: &mut Cx, state: &mut Vec<u8>) -> Outcome;
+    fn end(&self, instance: InstanceId, state: &[u8], phase: Phase, fault: Option<&Fault>) -> Vec<Effect>;
+}
+
+#[async_trait]
+impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> Page for List<S> {
+    fn names(&self) -> Vec<&'static str> {
+        self.tasks.iter().map(|task| task.name()).collect()
+    }
+
+    fn rounds(&self, state: &[u8]) -> u32 {
+        serde_json::from_slice(state).map_or(1, |state| (self.rounds)(&state))
+    }
+
+    fn turns(&self) -> bool {
+        self.turns
+    }
+
+    fn begin(&self, begin: &Begin, state: &[u8]) -> Vec<Effect> {
+        match (self.tasks.get(begin.task), serde_json::from_slice(state)) {
+            (Some(task), Ok(state)) => task.begin(begin, &state),
+            // The call that follows says what is wrong.
+            _ => Vec::new(),
+        }
+    }
+
+    async fn call(&self, cx: &mut Cx, state: &mut Vec<u8>) -> Outcome {
+        let Some(task) = self.tasks.get(cx.at.task) else {
+            return unreadable(format!("{} version {} has no task {}", self.kind, self.version, cx.at.task));
+        };
+        let mut typed: S = match serde_json::from_slice(state) {
+            Ok(typed) => typed,
+            Err(error) => {
+                return unreadable(format!(
+                    "the state of {} version {} cannot be read: {error}",
+                    self.kind, self.version
+                ));
+            }
+        };
+        let outcome = match cx.at.direction {
+            Direction::Execute => task.execute(cx, &mut typed).await,
+            Direction::Revert => task.revert(cx, &mut typed).await,
+        };
+        match serde_json::to_vec(&typed) {
+            Ok(bytes) => *state = bytes,
+            Err(error) => return unreadable(format!("the state of {} cannot be written: {error}", self.kind)),
+        }
+        outcome
+    }
+
+    fn end(&self, instance: InstanceId, state: &[u8], phase: Phase, fault: Option<&Fault>) -> Vec<Effect> {
+        let ending = match phase {
+            Phase::Done => Ending::Done,
+            Phase::Reverted => Ending::Reverted,
+            Phase::NeedsOperator => Ending::NeedsOperator,
+            Phase::Forward | Phase::Backward => return Vec::new(),
+        };
+        serde_json::from_slice(state).map_or_else(|_| Vec::new(), |state| (self.ends)(instance, &state, ending, fault))
+    }
+}
+
+fn unreadable(message: String) -> Outcome {
+    Outcome::Fail(Fault::new(FaultKind::Broken, message))
+}

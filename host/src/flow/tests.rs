@@ -1,0 +1,340 @@
+//! The engine with native tasks on a real store: what is committed, when, and what a restart finds.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::*;
+use crate::clock::Clock;
+use crate::config::Flows;
+use crate::model::*;
+use crate::store::*;
+
+#[derive(Serialize, Deserialize)]
+struct Nothing {}
+
+/// Answers what it was told to, then `Done`; writes down each call.
+#[derive(Clone)]
+struct Scripted {
+    name: &'static str,
+    answers: Arc<Mutex<VecDeque<Outcome>>>,
+    calls: Arc<Mutex<Vec<String>>>,
+    takes: Option<Name>,
+}
+
+#[async_trait]
+impl Task<Nothing> for Scripted {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn begin(&self, begin: &Begin, _: &Nothing) -> Vec<Effect> {
+        let intent = |backend: &Name| {
+            Effect::Intend(Intent {
+                instance: begin.instance,
+                role: Role::Compose,
+                backend: backend.clone(),
+                operation: begin.doing(),
+                mark: begin.mark(),
+            })
+        };
+        self.takes.iter().filter(|_| begin.direction == Direction::Execute).map(intent).collect()
+    }
+
+    async fn execute(&self, cx: &mut Cx, _: &mut Nothing) -> Outcome {
+        self.calls.lock().unwrap().push(format!("{} {}", self.name, cx.attempt));
+        self.answers.lock().unwrap().pop_front().unwrap_or(Outcome::Done)
+    }
+
+    async fn revert(&self, _: &mut Cx, _: &mut Nothing) -> Outcome {
+        self.calls.lock().unwrap().push(format!("{} back", self.name));
+        Outcome::Done
+    }
+}
+
+/// One installation: a store in a folder of its own, a clock in the hand, a list of four tasks.
+struct Bench {
+    folder: tempfile::TempDir,
+    store: Store,
+    clock: Clock,
+    calls: Arc<Mutex<Vec<String>>>,
+    tasks: Vec<Scripted>,
+    site: Site,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let task = |name| Scripted { name, answers: Arc::default(), calls: calls.clone(), takes: None };
+        Self {
+            store: Store::open(folder.path()).unwrap(),
+            folder,
+            clock: Clock::by_hand(1_000_000),
+            tasks: ["one", "two", "three", "four"].map(task).to_vec(),
+            calls,
+            site: Site::parse("abcdef").unwrap(),
+        }
+    }
+
+    fn answers(&self, task: usize, outcomes: impl IntoIterator<Item = Outcome>) {
+        self.tasks[task].answers.lock().unwrap().extend(outcomes);
+    }
+
+    fn book(&self) -> Book {
+        let list = self.tasks.iter().fold(List::new("test", 1), |list, task| list.then(task.clone()));
+        Book::default().with(list)
+    }
+
+    async fn create(&self) -> (InstanceId, FlowId) {
+        let (id, project) = (InstanceId::fresh(), name("default"));
+        let state = serde_json::to_vec(&Nothing {}).unwrap();
+        let kind = (FlowId::fresh(), "test", 1);
+        let (flow, event, effects) =
+            first(&self.book(), &self.site, kind, (project.clone(), id), state, self.clock.now());
+        let flow_id = flow.id;
+        let instance = instance(id, project, flow_id, self.clock.now());
+        self.store
+            .write(Lane::Interactive, CreateInstance { instance, flow, event, effects, idempotency: None })
+            .await
+            .unwrap();
+        (id, flow_id)
+    }
+
+    /// A service that runs until it is dropped.
+    fn serve(&self) -> Service {
+        let runner =
+            Runner::new(self.store.clone(), self.book(), self.clock.clone(), self.site.clone(), Flows::default());
+        let (stop, stopped) = watch::channel(false);
+        Service { _stop: stop, running: tokio::spawn(async move { runner.run(stopped).await }) }
+    }
+
+    async fn until(&self, flow: FlowId, is: impl Fn(&Flow) -> bool) -> Flow {
+        let mut changes = self.store.watch_flows();
+        loop {
+            let now = self.store.flow(flow).await.unwrap().unwrap();
+            if is(&now) {
+                return now;
+            }
+            changes.recv().await.unwrap();
+        }
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
+    }
+}
+
+struct Service {
+    _stop: watch::Sender<bool>,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::parse("name", text).unwrap()
+}
+
+fn instance(id: InstanceId, project: Name, flow: FlowId, now: Millis) -> Instance {
+    let order = Order {
+        flavor: name("small"),
+        shape: Shape::default(),
+        route: Route::default(),
+        erase: Erase::Quick,
+        image: Image { name: name("none"), backends: std::collections::BTreeMap::new() },
+        hostname: "web".into(),
+        ssh_keys: vec![],
+        user_data: None,
+        metadata: serde_json::Map::new(),
+    };
+    Instance {
+        id,
+        project,
+        name: name("web"),
+        order,
+        state: InstanceState::Creating,
+        composed: None,
+        reason: None,
+        addresses: serde_json::Map::new(),
+        unverified: vec![],
+        flow,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+fn pending(seconds: u64) -> Outcome {
+    Outcome::Pending { checkpoint: vec![7], after: Duration::from_secs(seconds), percent: None, note: "waits".into() }
+}
+
+fn ended(flow: &Flow) -> bool {
+    !flow.position.phase.runs()
+}
+
+#[tokio::test]
+async fn a_flow_commits_once_to_begin_once_per_task_and_once_per_pending() {
+    let bench = Bench::new();
+    bench.answers(1, [pending(0), pending(0)]);
+    let before = bench.store.commits();
+    let (_, flow) = bench.create().await;
+    let _service = bench.serve();
+    let end = bench.until(flow, ended).await;
+    assert_eq!(end.position.phase, Phase::Done);
+    assert_eq!(bench.store.commits() - before, 1 + 4 + 2);
+    assert_eq!(bench.store.events(flow, 0).await.unwrap().len(), 7);
+}
+
+#[tokio::test]
+async fn what_failed_is_reverted_first_and_the_first_cause_is_kept() {
+    let bench = Bench::new();
+    bench.answers(2, [Outcome::Fail(Fault::new(FaultKind::Broken, "no power"))]);
+    let (_, flow) = bench.create().await;
+    let _service = bench.serve();
+    let end = bench.until(flow, ended).await;
+    assert_eq!(end.position.phase, Phase::Reverted);
+    assert_eq!(bench.calls(), ["one 1", "two 1", "three 1", "three back", "two back", "one back"]);
+    assert_eq!(end.fault.map(|fault| fault.message), Some("no power".into()));
+}
+
+#[tokio::test]
+async fn a_wait_ends_when_the_clock_says_so_and_not_before() {
+    let bench = Bench::new();
+    bench.answers(0, [pending(60)]);
+    let (_, flow) = bench.create().await;
+    let _service = bench.serve();
+    let waits = bench.until(flow, |flow| flow.checkpoint.is_some()).await;
+    assert_eq!(waits.wake, Some(bench.clock.now() + 60_000));
+    assert_eq!(bench.calls(), ["one 1"]);
+    bench.clock.advance(Duration::from_secs(60));
+    bench.until(flow, ended).await;
+    assert_eq!(bench.calls()[..2], ["one 1", "one 1"]);
+}
+
+#[tokio::test]
+async fn after_a_restart_the_flow_goes_on_from_its_row() {
+    let mut bench = Bench::new();
+    bench.answers(1, [pending(60)]);
+    let (_, flow) = bench.create().await;
+    let service = bench.serve();
+    bench.until(flow, |flow| flow.checkpoint.is_some()).await;
+    drop(service);
+    bench.store = Store::open(bench.folder.path()).unwrap();
+    bench.clock.advance(Duration::from_secs(60));
+    let _service = bench.serve();
+    let end = bench.until(flow, ended).await;
+    assert_eq!(end.position.phase, Phase::Done);
+    assert_eq!(bench.calls(), ["one 1", "two 1", "two 1", "three 1", "four 1"]);
+}
+
+#[tokio::test]
+async fn a_delete_during_a_create_waits_for_it_to_turn_round_and_end() {
+    let bench = Bench::new();
+    bench.answers(1, [pending(3600)]);
+    let (id, create) = bench.create().await;
+    let _service = bench.serve();
+    bench.until(create, |flow| flow.checkpoint.is_some()).await;
+    let state = serde_json::to_vec(&Nothing {}).unwrap();
+    let kind = (FlowId::fresh(), "test", 1);
+    let (flow, event, effects) =
+        first(&bench.book(), &bench.site, kind, (name("default"), id), state, bench.clock.now());
+    let (delete, cancelled) = (flow.id, event.clone());
+    let operation = DeleteInstance { instance: id, flow, event, cancelled, effects };
+    assert_eq!(bench.store.write(Lane::Interactive, operation.clone()).await.unwrap(), Deleting::Started);
+    assert_eq!(bench.store.write(Lane::Interactive, operation).await.unwrap(), Deleting::Already(delete));
+    let turned = bench.until(create, ended).await;
+    assert_eq!(turned.position.phase, Phase::Reverted);
+    assert_eq!(turned.fault.map(|fault| fault.kind), Some(FaultKind::Cancelled));
+    bench.until(delete, ended).await;
+    assert_eq!(bench.calls()[..4], ["one 1", "two 1", "two back", "one back"]);
+}
+
+#[tokio::test]
+async fn at_an_exclusive_backend_flows_take_turns_in_the_order_they_came() {
+    let mut bench = Bench::new();
+    let revision = Revision {
+        id: RevisionId(0),
+        backend: name("pod-a"),
+        digest: Digest::of(b"plugin"),
+        settings: serde_json::Map::new(),
+        endpoints: std::collections::BTreeMap::new(),
+        access: None,
+        grants: vec![],
+    };
+    let write = WriteRevision { revision, exclusive: vec!["compose".into()], after: None, at: 0 };
+    bench.store.write(Lane::Interactive, write).await.unwrap();
+    bench.tasks[0].takes = Some(name("pod-a"));
+    bench.answers(0, [pending(60)]);
+    let (_, first) = bench.create().await;
+    let (_, second) = bench.create().await;
+    let _service = bench.serve();
+    bench.until(first, |flow| flow.checkpoint.is_some()).await;
+    assert_eq!(bench.store.flow_ahead(second).await.unwrap(), Some(first));
+    assert_eq!(bench.calls(), ["one 1"]);
+    bench.clock.advance(Duration::from_secs(60));
+    bench.until(second, ended).await;
+    assert_eq!(bench.store.flow_ahead(second).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_machine_of_another_instance_is_refused_and_left_for_a_person() {
+    let bench = Bench::new();
+    let revision = Revision {
+        id: RevisionId(0),
+        backend: name("pod-a"),
+        digest: Digest::of(b"plugin"),
+        settings: serde_json::Map::new(),
+        endpoints: std::collections::BTreeMap::new(),
+        access: None,
+        grants: vec![],
+    };
+    bench
+        .store
+        .write(Lane::Interactive, WriteRevision { revision, exclusive: vec![], after: None, at: 0 })
+        .await
+        .unwrap();
+    let node = |handle: &str| Node {
+        handle: handle.into(),
+        identity: Identity { system_uuid: None, serial: Some("S1".into()), macs: vec![] },
+        parts: vec![],
+        place: None,
+        access: None,
+        facts: serde_json::Map::new(),
+    };
+    let take = async |round| {
+        let (id, flow) = bench.create().await;
+        let row = bench.store.flow(flow).await.unwrap().unwrap();
+        let operation = OperationId::doing(flow, 0, round);
+        let mark = bench.site.mark(&operation);
+        let intent =
+            Intent { instance: id, role: Role::Compose, backend: name("pod-a"), operation: operation.clone(), mark };
+        let made = node(&format!("n{round}"));
+        let hold = Effect::Hold { operation, handle: made.handle.clone(), facts: made.facts.clone(), node: Some(made) };
+        let event = bench.store.events(flow, 0).await.unwrap().remove(0);
+        let update = FlowUpdate {
+            position: row.position,
+            state: row.state,
+            checkpoint: None,
+            task_since: 0,
+            wake: None,
+            fault: None,
+            progress: Progress::default(),
+            task_over: false,
+        };
+        let transition =
+            Transition { flow, from: row.revision, update, event, effects: vec![Effect::Intend(intent), hold] };
+        bench.store.transit(transition).await
+    };
+    assert!(take(1).await.is_ok());
+    assert!(matches!(take(2).await, Err(Error::Owned(message)) if message.contains("serial S1")));
+}
