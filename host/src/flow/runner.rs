@@ -33,6 +33,8 @@ struct Inner {
     room: Arc<Semaphore>,
     /// Flows with a call under way: due in the store, and not to be called twice.
     under_way: Mutex<HashSet<FlowId>>,
+    /// Flows with a call whose outcome could not be stored: its next try is not the first.
+    lost: Mutex<HashSet<FlowId>>,
     one_ended: Notify,
 }
 
@@ -97,8 +99,14 @@ impl Runner {
             patience,
             room,
             under_way: Mutex::default(),
+            lost: Mutex::default(),
             one_ended: Notify::new(),
         }))
+    }
+
+    /// Once, before [`Runner::run`]: what is due may have been in a call when the last run ended, so its next try counts as another.
+    pub async fn take_over(&self) -> store::Result<()> {
+        self.0.store.take_over(self.0.clock.now()).await
     }
 
     /// Runs what is due until `stop` says so; calls under way are cut, as a crash would cut them.
@@ -156,6 +164,10 @@ async fn until(clock: &Clock, wake: Option<Millis>) {
 }
 
 impl Inner {
+    fn lost(&self) -> std::sync::MutexGuard<'_, HashSet<FlowId>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn under_way(&self) -> std::sync::MutexGuard<'_, HashSet<FlowId>> {
         // A panicking task leaves the set whole.
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
@@ -165,13 +177,17 @@ impl Inner {
     async fn run_while_due(&self, flow: Flow) {
         let id = flow.id;
         let mut due = Some(flow);
-        while let Some(flow) = due.take() {
+        while let Some(mut flow) = due.take() {
+            flow.position.attempt += u32::from(self.lost().contains(&id));
             match self.step(flow).await {
-                Ok(true) => due = self.reload(id).await,
-                Ok(false) => (),
+                Ok(again) => {
+                    self.lost().remove(&id);
+                    due = if again { self.reload(id).await } else { None };
+                }
                 // The row was moved on, or the store is away: the loop asks again, and not in a hurry.
                 Err(error) => {
                     tracing::warn!(flow = %id, %error, "a step was not stored and will be made again");
+                    self.lost().insert(id);
                     self.clock.until(self.clock.now() + 1_000).await;
                 }
             }

@@ -160,7 +160,24 @@ impl Operation for RetryFlow {
     }
 }
 
+/// A new run begins: what is due may have been in a call when the last one ended.
+struct TakeOver(Millis);
+
+impl Operation for TakeOver {
+    type Answer = ();
+
+    fn apply(&self, db: &Connection) -> Result<()> {
+        db.execute("UPDATE flow SET attempt = attempt + 1 WHERE wake <= ?1", params![self.0])?;
+        Ok(())
+    }
+}
+
 impl Store {
+    /// Counts a try for each flow that may have been in a call when the last run ended.
+    pub(crate) async fn take_over(&self, now: Millis) -> Result<()> {
+        self.write(Lane::Flow, TakeOver(now)).await
+    }
+
     /// What the runner may call now, the longest due first. Of flows that take turns at an exclusive backend only the first.
     pub(crate) async fn due_flows(&self, now: Millis, limit: usize) -> Result<Vec<Flow>> {
         self.read(move |db| {
