@@ -1,0 +1,294 @@
+//! Ironic's API: requests at the pinned microversion, and what an answer means. A refusal that the caller can do something about is
+//! a [`Said`]; what no caller can mend is a fault here. Source: Ironic 39.0.0, seen on the wire.
+
+use crate::node::{FIELDS, Record};
+use crate::provision::Verb;
+use moganite_driver::{Endpoint, Fault, Reply, fault, info};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Pinned, since without the header Ironic speaks 1.1 and `latest` moves. 1.86 knows `firmware_interface`; a field that the version
+/// does not know is a 406.
+const VERSION: (u32, u32) = (1, 86);
+
+/// The largest page that Ironic answers.
+pub(crate) const PAGE: usize = 1_000;
+
+pub(crate) struct Ironic {
+    far: Endpoint,
+}
+
+/// What Ironic said to a request that it understood.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Said {
+    /// 2xx, with the body; null when it is empty.
+    Done(Value),
+    /// 404: no such thing, or gone already.
+    Missing,
+    /// 409 because of a lock or a transition: read the state again later.
+    Locked,
+    /// 409 for another reason.
+    Conflict(String),
+    /// 400.
+    Refused(String),
+}
+
+/// What `GET /` tells.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Versions {
+    default_version: Version,
+}
+
+#[derive(Debug, Deserialize)]
+struct Version {
+    min_version: String,
+    version: String,
+}
+
+impl Ironic {
+    pub(crate) fn new() -> Self {
+        let (major, minor) = VERSION;
+        Self { far: Endpoint::named("ironic").header("x-openstack-ironic-api-version", format!("{major}.{minor}")) }
+    }
+
+    /// Reads the range of versions and refuses one without 1.86. Costs Ironic 3 ms and needs no credential.
+    pub(crate) fn versions(&self) -> Result<Versions, Fault> {
+        self.far.get("/")?.success()?.json()
+    }
+
+    /// What must be true before the first change of an operation.
+    pub(crate) fn check_version(&self) -> Result<(), Fault> {
+        match self.versions()?.problem() {
+            None => Ok(()),
+            Some(problem) => Err(fault::broken(problem)),
+        }
+    }
+
+    /// A node by uuid or name; none when Ironic does not know it.
+    pub(crate) fn node(&self, id: &str) -> Result<Option<Record>, Fault> {
+        match self.get(&format!("/v1/nodes/{}?fields={FIELDS}", segment(id)?))? {
+            Said::Done(body) => read(body).map(Some),
+            Said::Missing => Ok(None),
+            other => Err(other.unexpected("reading a node")),
+        }
+    }
+
+    /// One page of nodes after a uuid, and whether there are more. `query` is appended as it stands (`&associated=true`).
+    pub(crate) fn nodes(&self, query: &str, after: Option<&str>) -> Result<(Vec<Record>, bool), Fault> {
+        #[derive(Deserialize)]
+        struct List {
+            nodes: Vec<Record>,
+            next: Option<String>,
+        }
+        let after = match after {
+            Some(uuid) => format!("&marker={}", segment(uuid)?),
+            None => String::new(),
+        };
+        // Not the `next` link: behind a prefix its path has the prefix that the gate adds again.
+        match self.get(&format!("/v1/nodes?fields={FIELDS}&limit={PAGE}{query}{after}"))? {
+            Said::Done(body) => {
+                let list: List = read(body)?;
+                Ok((list.nodes, list.next.is_some()))
+            }
+            other => Err(other.unexpected("listing nodes")),
+        }
+    }
+
+    /// Asks for a provision verb. The work is asynchronous: done means that it began.
+    pub(crate) fn provision(&self, uuid: &str, verb: Verb, configdrive: Option<&Value>) -> Result<Said, Fault> {
+        info!("node {uuid}: {}", verb.target());
+        let mut body = json!({ "target": verb.target() });
+        if let Some(configdrive) = configdrive {
+            body["configdrive"] = configdrive.clone();
+        }
+        let states = if verb == Verb::PowerOff { "power" } else { "provision" };
+        self.send("PUT", &format!("/v1/nodes/{}/states/{states}", segment(uuid)?), Some(&body))
+    }
+
+    pub(crate) fn power(&self, uuid: &str, target: &str) -> Result<Said, Fault> {
+        info!("node {uuid}: {target}");
+        let path = format!("/v1/nodes/{}/states/power", segment(uuid)?);
+        self.send("PUT", &path, Some(&json!({ "target": target })))
+    }
+
+    /// Ops are `add`, `replace` and `remove` only; `test` is a 400, so there is no compare-and-set.
+    pub(crate) fn patch(&self, uuid: &str, ops: &Value) -> Result<Said, Fault> {
+        self.send("PATCH", &format!("/v1/nodes/{}", segment(uuid)?), Some(ops))
+    }
+
+    pub(crate) fn delete(&self, uuid: &str) -> Result<Said, Fault> {
+        info!("node {uuid}: delete");
+        self.send("DELETE", &format!("/v1/nodes/{}", segment(uuid)?), None)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Result<Said, Fault> {
+        self.send("GET", path, None)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Said, Fault> {
+        self.send("POST", path, Some(body))
+    }
+
+    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Said, Fault> {
+        let body = body.map(|body| body.to_string().into_bytes());
+        sort(&self.far.send(method, path, body)?)
+    }
+}
+
+impl Said {
+    /// The fault for an answer that this request cannot have in any state of Ironic.
+    pub(crate) fn unexpected(self, doing: &str) -> Fault {
+        match self {
+            Self::Done(_) => fault::broken(format!("{doing}: ironic answered success where it cannot")),
+            Self::Missing => fault::broken(format!("{doing}: ironic does not know it")),
+            Self::Locked => fault::retry(format!("{doing}: the node is locked")),
+            Self::Conflict(text) => fault::conflict(format!("{doing}: {text}")),
+            Self::Refused(text) => fault::broken(format!("{doing}: {text}")),
+        }
+    }
+}
+
+impl Versions {
+    pub(crate) fn newest(&self) -> &str {
+        &self.default_version.version
+    }
+
+    /// What to do about a range without the pinned version; none when it is in.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let Version { min_version, version } = &self.default_version;
+        let inside = parse(min_version)? <= VERSION && VERSION <= parse(version)?;
+        let (major, minor) = VERSION;
+        (!inside).then(|| {
+            format!(
+                "this driver speaks microversion {major}.{minor} and ironic serves {min_version} to {version}: use an Ironic of \
+                 2023.2 or newer"
+            )
+        })
+    }
+}
+
+fn parse(version: &str) -> Option<(u32, u32)> {
+    let (major, minor) = version.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// An answer's meaning by its status. 400, 404 and 409 are the caller's; 401, 403 and 406 are a person's; 5xx is tried again.
+fn sort(reply: &Reply) -> Result<Said, Fault> {
+    let text = || sentence(&reply.text());
+    match reply.status {
+        200..300 if reply.body.is_empty() => Ok(Said::Done(Value::Null)),
+        200..300 => reply.json().map(Said::Done),
+        400 => Ok(Said::Refused(text())),
+        401 => Err(fault::broken(format!("ironic refused the credentials of endpoint `ironic`: {}", text()))),
+        403 => Err(fault::broken(format!("ironic forbids it: {}", text()))),
+        404 => Ok(Said::Missing),
+        406 => Err(fault::broken(format!("ironic does not take microversion 1.86 for this: {}", text()))),
+        409 => {
+            let text = text();
+            let locked = ["is locked by host", "state transition is in progress"];
+            if locked.iter().any(|words| text.contains(words)) { Ok(Said::Locked) } else { Ok(Said::Conflict(text)) }
+        }
+        status @ (408 | 425 | 429 | 500..600) => Err(fault::retry(format!("ironic answered {status}: {}", text()))),
+        status => Err(fault::broken(format!("ironic answered {status}: {}", text()))),
+    }
+}
+
+/// The sentence inside an error body: JSON inside a JSON string, of two inner shapes, and a third shape of http_basic.
+fn sentence(body: &str) -> String {
+    let Ok(outer) = serde_json::from_str::<Value>(body) else {
+        return body.chars().take(300).collect();
+    };
+    let inner = match &outer["error_message"] {
+        Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| json!({ "faultstring": text })),
+        object => object.clone(),
+    };
+    let words = [&inner["faultstring"], &inner["description"], &inner["title"], &outer["error"]["message"]];
+    match words.into_iter().find_map(Value::as_str) {
+        Some(words) => words.to_owned(),
+        None => body.chars().take(300).collect(),
+    }
+}
+
+pub(crate) fn read<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, Fault> {
+    serde_json::from_value(body).map_err(|error| fault::retry(format!("ironic's answer cannot be read: {error}")))
+}
+
+/// A node's id as one segment of a path. Ironic's ids are uuids or host names; what is neither never reaches a path.
+fn segment(id: &str) -> Result<&str, Fault> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    if !id.is_empty() && id.chars().all(fits) && id.chars().any(|c| c != '.') {
+        Ok(id)
+    } else {
+        Err(fault::rejected(format!("{id:?} is no uuid and no name of a node in ironic")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use moganite_driver::testing;
+
+    fn said(status: u16, body: Value) -> Result<Said, Fault> {
+        sort(&testing::reply(status, body).unwrap())
+    }
+
+    fn controller(text: &str) -> Value {
+        json!({ "error_message": json!({ "faultcode": "Client", "faultstring": text, "debuginfo": null }).to_string() })
+    }
+
+    #[test]
+    fn every_shape_of_an_error_is_read() {
+        for (body, words) in [
+            (controller("A node with name X already exists."), "A node with name X already exists."),
+            (
+                json!({ "error_message": json!({ "code": 406, "title": "Not Acceptable", "description": "Version 1.999" }).to_string() }),
+                "Version 1.999",
+            ),
+            (json!({ "error": { "message": "Authorization required", "code": 401 } }), "Authorization required"),
+            (json!({ "error_message": "plain" }), "plain"),
+        ] {
+            assert_eq!(sentence(&body.to_string()), words);
+        }
+        assert_eq!(sentence("<html>proxy</html>"), "<html>proxy</html>");
+    }
+
+    #[test]
+    fn a_lock_is_waited_for_and_another_conflict_is_not() {
+        let locked = "Node 1 is locked by host h, please retry after the current operation is completed.";
+        assert_eq!(said(409, controller(locked)), Ok(Said::Locked));
+        let moving = "Node 1 can not be updated while a state transition is in progress.";
+        assert_eq!(said(409, controller(moving)), Ok(Said::Locked));
+        let taken = "Instance X is already associated with a node";
+        assert_eq!(said(409, controller(taken)), Ok(Said::Conflict(taken.into())));
+    }
+
+    #[test]
+    fn a_refused_credential_is_for_a_person_and_an_overloaded_ironic_is_tried_again() {
+        let unauthorized = json!({ "error": { "message": "Incorrect username or password", "code": 401 } });
+        assert!(matches!(said(401, unauthorized), Err(Fault::Broken(why)) if why.contains("Incorrect username")));
+        assert!(matches!(said(503, json!({})), Err(Fault::Retry(_))));
+        assert!(matches!(said(406, json!({})), Err(Fault::Broken(_))));
+    }
+
+    #[test]
+    fn an_ironic_without_the_pinned_version_is_refused_before_anything_changes() {
+        let answers = |min: &str, max: &str| {
+            let body = json!({ "default_version": { "min_version": min, "version": max } });
+            testing::far_side(move |_| testing::reply(200, body.clone()));
+            Ironic::new().check_version()
+        };
+        assert_eq!(answers("1.1", "1.115"), Ok(()));
+        assert_eq!(answers("1.1", "1.86"), Ok(()));
+        assert!(matches!(answers("1.1", "1.82"), Err(Fault::Broken(why)) if why.contains("1.82")));
+        assert!(matches!(answers("1.87", "1.115"), Err(Fault::Broken(_))));
+    }
+
+    #[test]
+    fn no_handle_leaves_its_segment_of_the_path() {
+        assert_eq!(segment("mg-a-1"), Ok("mg-a-1"));
+        for id in ["", ".", "..", "a/b", "a?b", "a%2f", "a b"] {
+            assert!(matches!(segment(id), Err(Fault::Rejected(_))), "{id}");
+        }
+    }
+}

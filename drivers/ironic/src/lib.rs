@@ -1,0 +1,85 @@
+//! The driver for OpenStack Ironic: enrolls composed nodes with the Redfish hardware type and deploys on nodes. This file is the table
+//! of contents: each verb is one line here and one file. `api` sends requests, `node` is Ironic's record, `provision` takes one verb to
+//! its end; what comes next is decided in each role's `next` from a record alone, without a request.
+
+mod api;
+mod deploy;
+mod enroll;
+mod find;
+mod history;
+mod inspected;
+mod node;
+mod order;
+mod ports;
+mod power;
+mod probe;
+mod provision;
+mod refresh;
+mod settings;
+mod undeploy;
+mod unenroll;
+#[cfg(test)]
+mod whole;
+
+use moganite_driver::{
+    Answer, Context, Deploy, DeployDoing, Driver, Enroll, Erase, Holding, Node, NodeDoing, Observed, Order, Page,
+    PowerWish, Presence, Undoing,
+};
+
+struct Ironic;
+
+moganite_driver::export!(Ironic: enroll, deploy);
+
+impl Driver for Ironic {
+    fn probe(cx: Context) -> Answer<String> {
+        probe::probe(&cx)
+    }
+}
+
+impl Enroll for Ironic {
+    fn enroll(cx: Context, mark: String, made: Node) -> Answer<NodeDoing> {
+        enroll::enroll(&cx, &mark, &made)
+    }
+
+    fn find(cx: Context, what: Holding) -> Answer<Presence> {
+        find::enrolled(&cx, &what)
+    }
+
+    fn list(cx: Context, site: String, after: Option<String>) -> Answer<Page> {
+        find::list_enrolled(&cx, &site, after.as_deref())
+    }
+
+    fn refresh(cx: Context, what: Holding) -> Answer<Undoing> {
+        refresh::refresh(&cx, &what)
+    }
+
+    fn unenroll(cx: Context, what: Holding) -> Answer<Undoing> {
+        unenroll::unenroll(&cx, &what)
+    }
+}
+
+impl Deploy for Ironic {
+    fn deploy(cx: Context, mark: String, what: Order) -> Answer<DeployDoing> {
+        deploy::deploy(&cx, &mark, &what)
+    }
+
+    fn find(cx: Context, what: Holding) -> Answer<Presence> {
+        find::deployed(&cx, &what)
+    }
+
+    fn list(cx: Context, site: String, after: Option<String>) -> Answer<Page> {
+        find::list_deployed(&cx, &site, after.as_deref())
+    }
+
+    fn undeploy(cx: Context, what: Holding, level: Erase) -> Answer<Undoing> {
+        undeploy::undeploy(&cx, &what, level)
+    }
+
+    fn set_power(cx: Context, handle: String, wish: PowerWish) -> Answer<Undoing> {
+        power::set_power(&cx, &handle, wish)
+    }
+
+    fn observe(cx: Context, handles: Vec<String>) -> Answer<Vec<Observed>> {
+        power::observe(&cx, &handles)
+    }
+}

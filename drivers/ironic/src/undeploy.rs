@@ -1,0 +1,269 @@
+//! Undeploy: tear down, wait until Ironic has cleaned, see the machine off, give the node back. What the level asks beyond what this
+//! Ironic's cleaning reaches is `broken`, after the machine is down: it must not run on because its data cannot be erased.
+
+use crate::api::{Ironic, Said};
+use crate::deploy::Deploying;
+use crate::node::{Record, State};
+use crate::provision::{Step, Verb, Walk, note};
+use crate::settings::{Reach, Settings};
+use moganite_driver::{Answer, Context, Erase, Fault, Holding, Undoing, fault, mark, wait};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The checkpoint of an undeploy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Undeploying {
+    node: String,
+    /// Whether the node was seen on its way from the instance to available, through cleaning.
+    torn: bool,
+    walk: Walk,
+}
+
+/// Whether the user's data may have been written, and whether Ironic has cleaned since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Data {
+    Never,
+    Cleaned,
+}
+
+pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Undoing> {
+    let settings = Settings::of(cx)?;
+    let ironic = Ironic::new();
+    let level = Reach::from(level);
+    let instance = mark::uuid(&what.mark).to_string();
+    let trail: Option<Deploying> = what.trail()?;
+    let mut at: Undeploying = cx.resume()?.unwrap_or_default();
+    if cx.attempt > 1 {
+        at.walk.forgive();
+    }
+    if at.node.is_empty() {
+        match where_is(&ironic, what, trail.as_ref(), &instance)? {
+            Some(node) => at.node = node,
+            None => return nowhere(&ironic, &instance, level),
+        }
+    }
+    let Some(record) = ironic.node(&at.node)? else {
+        return gone(&at.node, level);
+    };
+    if let Some(outside) = settings.filter.refuses(&record) {
+        return Err(fault::conflict(outside));
+    }
+    let begun = what.handle.is_some() || trail.is_some_and(|trail| trail.begun);
+    at.torn |= is_leaving(&record, &instance, begun);
+    let step = next(&record, &at, &instance);
+    if let Step::Send(Verb::Deleted) = step {
+        ironic.check_version()?;
+    }
+    if !at.walk.take(&ironic, &record, step, None)? {
+        at.torn |= at.walk.sent == Some(Verb::Deleted);
+        return wait(&at, at.walk.pause(settings.poll()), note(&record, "available and off"));
+    }
+    let data = data(&record, &at, &instance, begun);
+    if record.instance_uuid.as_deref() == Some(instance.as_str()) && !give_back(&ironic, &record)? {
+        return wait(&at, settings.poll(), note(&record, "its lock's end"));
+    }
+    receipt(&record, level, data, settings.reach(record.automated_clean))
+}
+
+/// The node of the deployment: as its answer said, as its checkpoint said, or as Ironic's own list says.
+fn where_is(ironic: &Ironic, what: &Holding, trail: Option<&Deploying>, instance: &str) -> Answer<Option<String>> {
+    if let Some(known) = what.handle.clone().or_else(|| trail.map(|trail| trail.node.clone())) {
+        return Ok(Some(known));
+    }
+    Ok(find(ironic, instance)?.map(|record| record.uuid))
+}
+
+/// The node that an instance has.
+pub(crate) fn find(ironic: &Ironic, instance: &str) -> Answer<Option<Record>> {
+    let (nodes, _) = ironic.nodes(&format!("&instance_uuid={instance}"), None)?;
+    Ok(nodes.into_iter().next())
+}
+
+/// What comes next on the way to a node that nobody has and whose machine is off.
+fn next(record: &Record, at: &Undeploying, instance: &str) -> Step {
+    let ours = record.instance_uuid.as_deref() == Some(instance);
+    let taken = record.instance_uuid.is_some() && !ours;
+    let sent = |verb| at.walk.sent == Some(verb);
+    if record.is_locked() {
+        return Step::Wait;
+    }
+    match &record.provision_state {
+        State::DeployWait if ours && !sent(Verb::Deleted) => Step::Send(Verb::Deleted),
+        state if state.is_moving() => Step::Wait,
+        // It went through available in between: ours was undone, and what is there now is left alone.
+        _ if taken => Step::Done,
+        State::Error if sent(Verb::Deleted) => Step::Failed(Verb::Deleted),
+        State::Active | State::DeployFailed | State::Error if ours || at.torn => Step::Send(Verb::Deleted),
+        State::CleanFailed if sent(Verb::Provide) => Step::Failed(Verb::Provide),
+        State::CleanFailed if record.maintenance == Some(true) => Step::Failed(Verb::Provide),
+        State::CleanFailed => Step::Send(Verb::Manage),
+        State::Manageable if at.torn => Step::Send(Verb::Provide),
+        State::Available | State::Manageable | State::Enroll | State::InspectFailed | State::AdoptFailed => {
+            off(record, at)
+        }
+        state => Step::Stuck(format!("node {} is {state} and no instance of ours has it", record.uuid)),
+    }
+}
+
+/// The machine must read as off. One that Ironic never could ask has no power state and was never turned on by it.
+fn off(record: &Record, at: &Undeploying) -> Step {
+    match at.walk.sent {
+        _ if record.is_off() => Step::Done,
+        _ if record.power_state.is_none() && record.provision_state == State::Enroll => Step::Done,
+        _ if record.target_power_state.is_some() => Step::Wait,
+        Some(Verb::PowerOff) => Step::Failed(Verb::PowerOff),
+        _ => Step::Send(Verb::PowerOff),
+    }
+}
+
+/// Whether the record shows the deployment on its way out: an undeploy empties `instance_uuid` before it cleans.
+fn is_leaving(record: &Record, instance: &str, begun: bool) -> bool {
+    match record.provision_state {
+        State::Deleting => record.instance_uuid.as_deref().is_none_or(|has| has == instance),
+        State::Cleaning | State::CleanWait | State::CleanFailed => begun && record.instance_uuid.is_none(),
+        _ => false,
+    }
+}
+
+/// At the end of the walk. An available node that still has our `instance_uuid` never left available, since an undeploy empties it: so
+/// nothing was written, whatever was intended.
+fn data(record: &Record, at: &Undeploying, instance: &str, begun: bool) -> Data {
+    let never_left = record.instance_uuid.as_deref() == Some(instance);
+    if !at.torn && (never_left || !begun) { Data::Never } else { Data::Cleaned }
+}
+
+/// Empties `instance_uuid`, and the image with it: an `active` that is still on its way then fails its validation.
+fn give_back(ironic: &Ironic, record: &Record) -> Answer<bool> {
+    let ops = json!([
+        { "op": "remove", "path": "/instance_uuid" },
+        { "op": "add", "path": "/instance_info", "value": {} },
+    ]);
+    match ironic.patch(&record.uuid, &ops)? {
+        Said::Done(_) => Ok(true),
+        Said::Locked => Ok(false),
+        other => Err(other.unexpected("giving the node back")),
+    }
+}
+
+/// The end, with the machine down: done when the level is reached.
+fn receipt(record: &Record, level: Reach, data: Data, reach: Reach) -> Answer<Undoing> {
+    match data {
+        Data::Never => done(level, "nothing was written: the deployment never began"),
+        Data::Cleaned if reach == Reach::None && level == Reach::None => done(reach, "no erasure was asked for"),
+        Data::Cleaned if level <= reach => done(reach, "ironic's automated cleaning"),
+        Data::Cleaned => Err(short_of(level, reach, &format!("node {} is torn down and off", record.uuid))),
+    }
+}
+
+/// No node has the instance and none is known to have had it. The read closes the proof: Ironic knows no node by that id.
+fn nowhere(ironic: &Ironic, instance: &str, level: Reach) -> Answer<Undoing> {
+    ironic.node(instance)?;
+    done(level, "nothing was written: no node ever had the instance")
+}
+
+fn gone(node: &str, level: Reach) -> Answer<Undoing> {
+    match level {
+        Reach::None => done(level, "ironic no longer knows the node"),
+        _ => Err(short_of(level, Reach::None, &format!("node {node} is gone from ironic"))),
+    }
+}
+
+fn short_of(level: Reach, reach: Reach, state: &str) -> Fault {
+    fault::broken(format!(
+        "{state}; level {} was asked for and this ironic's cleaning reaches {} (settings `erases` and `automated_clean`): its disks may \
+         still hold data",
+        level.word(),
+        reach.word()
+    ))
+}
+
+fn done(erased: Reach, method: &str) -> Answer<Undoing> {
+    let receipt = json!({ "erased": erased.word(), "method": method, "disks": [] });
+    Ok(Undoing::Done(receipt.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn record(state: &str, instance: Option<&str>, power: &str) -> Record {
+        let node = json!({ "uuid": "n", "provision_state": state, "instance_uuid": instance, "power_state": power });
+        serde_json::from_value(node).unwrap()
+    }
+
+    fn at(sent: Option<Verb>, torn: bool) -> Undeploying {
+        Undeploying { torn, walk: Walk { sent, ..Walk::default() }, ..Undeploying::default() }
+    }
+
+    #[test]
+    fn each_state_leads_to_a_node_that_is_free_and_off() {
+        let deleted = Some(Verb::Deleted);
+        for (state, instance, power, sent, torn, step) in [
+            ("active", Some("i"), "power on", None, false, Step::Send(Verb::Deleted)),
+            ("deploy failed", Some("i"), "power off", None, false, Step::Send(Verb::Deleted)),
+            ("deploying", Some("i"), "power on", None, false, Step::Wait),
+            ("wait call-back", Some("i"), "power on", None, false, Step::Send(Verb::Deleted)),
+            ("deleting", Some("i"), "power on", deleted, true, Step::Wait),
+            ("error", Some("i"), "power on", None, false, Step::Send(Verb::Deleted)),
+            ("error", Some("i"), "power on", deleted, true, Step::Failed(Verb::Deleted)),
+            ("cleaning", None, "power on", deleted, true, Step::Wait),
+            ("clean failed", None, "power on", deleted, true, Step::Send(Verb::Manage)),
+            ("manageable", None, "power on", Some(Verb::Manage), true, Step::Send(Verb::Provide)),
+            ("clean failed", None, "power on", Some(Verb::Provide), true, Step::Failed(Verb::Provide)),
+            ("available", None, "power on", deleted, true, Step::Send(Verb::PowerOff)),
+            ("available", None, "power on", Some(Verb::PowerOff), true, Step::Failed(Verb::PowerOff)),
+            ("available", None, "power off", deleted, true, Step::Done),
+            ("available", Some("i"), "power off", None, false, Step::Done),
+            ("active", Some("j"), "power on", None, false, Step::Done),
+        ] {
+            assert_eq!(next(&record(state, instance, power), &at(sent, torn), "i"), step, "{state} after {sent:?}");
+        }
+        let stranger = next(&record("active", None, "power on"), &at(None, false), "i");
+        assert!(matches!(stranger, Step::Stuck(_)));
+    }
+
+    fn said(data: Data, level: Reach, reach: Reach) -> Answer<Undoing> {
+        receipt(&record("available", None, "power off"), level, data, reach)
+    }
+
+    #[test]
+    fn a_level_beyond_what_the_cleaning_reaches_is_never_done() {
+        for (level, reach, erased) in [
+            (Reach::None, Reach::None, Some("none")),
+            (Reach::None, Reach::Quick, Some("quick")),
+            (Reach::Quick, Reach::Quick, Some("quick")),
+            (Reach::Quick, Reach::Full, Some("full")),
+            (Reach::Quick, Reach::None, None),
+            (Reach::Full, Reach::Quick, None),
+        ] {
+            match (said(Data::Cleaned, level, reach), erased) {
+                (Ok(Undoing::Done(receipt)), Some(erased)) => {
+                    assert!(receipt.contains(&format!("\"erased\":\"{erased}\"")), "{receipt}");
+                }
+                (Err(Fault::Broken(why)), None) => assert!(why.contains(level.word()), "{why}"),
+                (other, _) => panic!("{level:?} of {reach:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_deployment_that_never_began_left_nothing_to_erase() {
+        assert!(matches!(said(Data::Never, Reach::Full, Reach::None), Ok(Undoing::Done(_))));
+        let ours = record("available", Some("i"), "power off");
+        assert_eq!(data(&ours, &at(None, false), "i", true), Data::Never);
+        let free = record("available", None, "power off");
+        assert_eq!(data(&free, &at(None, false), "i", false), Data::Never);
+        assert_eq!(data(&free, &at(None, false), "i", true), Data::Cleaned);
+        assert_eq!(data(&free, &at(None, true), "i", false), Data::Cleaned);
+    }
+
+    #[test]
+    fn a_node_seen_deleting_was_torn_down_even_when_the_verb_s_answer_was_lost() {
+        assert!(is_leaving(&record("deleting", Some("i"), "power on"), "i", false));
+        assert!(is_leaving(&record("cleaning", None, "power on"), "i", true));
+        assert!(!is_leaving(&record("cleaning", None, "power on"), "i", false));
+        assert!(!is_leaving(&record("deleting", Some("j"), "power on"), "i", true));
+    }
+}
