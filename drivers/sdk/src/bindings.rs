@@ -1,11 +1,9 @@
-//! What `wit-bindgen` makes of `wit/driver.wit`. A component must export exactly the interfaces of the worlds that it is generated
-//! from, so each role is a world of its own here, and `export!` joins those that a driver has; the types are generated once, in
+//! What `wit-bindgen` makes of `wit/driver.wit`. A component must export exactly the interfaces of the worlds that it
+//! is generated from, so each role is a world of its own here, and `export!` joins those that a driver has; the types
+//! are generated once, in
 //! `base`, and shared. Nothing is written by hand in this file: the names that drivers use are re-exported flat by `lib.rs`.
 
-#![allow(
-    unsafe_code,
-    reason = "generated: lifting and lowering of the component model"
-)]
+#![allow(unsafe_code, reason = "generated: lifting and lowering of the component model")]
 #![allow(unreachable_pub, missing_docs, reason = "generated")]
 
 pub mod base {
@@ -35,23 +33,7 @@ macro_rules! role {
     };
 }
 
-role!(
-    compose,
-    "package moganite:sdk; world compose { export moganite:driver/compose@0.9.0; }",
-    "export_compose"
-);
-role!(
-    claim,
-    "package moganite:sdk; world claim { export moganite:driver/claim@0.9.0; }",
-    "export_claim"
-);
-role!(
-    enroll,
-    "package moganite:sdk; world enroll { export moganite:driver/enroll@0.9.0; }",
-    "export_enroll"
-);
-role!(
-    deploy,
-    "package moganite:sdk; world deploy { export moganite:driver/deploy@0.9.0; }",
-    "export_deploy"
-);
+role!(compose, "package moganite:sdk; world compose { export moganite:driver/compose@0.9.0; }", "export_compose");
+role!(claim, "package moganite:sdk; world claim { export moganite:driver/claim@0.9.0; }", "export_claim");
+role!(enroll, "package moganite:sdk; world enroll { export moganite:driver/enroll@0.9.0; }", "export_enroll");
+role!(deploy, "package moganite:sdk; world deploy { export moganite:driver/deploy@0.9.0; }", "export_deploy");

@@ -7,11 +7,6 @@ pub fn now() -> Duration {
     #[cfg(not(target_arch = "wasm32"))]
     return crate::testing::clock();
     #[cfg(target_arch = "wasm32")]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a guest has no other clock; the host provides this one"
-    )]
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default()
+    #[allow(clippy::disallowed_methods, reason = "a guest has no other clock; the host provides this one")]
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }

@@ -5,14 +5,15 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 impl Context {
-    /// The backend's settings. They were checked against the manifest's schema, so a value that does not fit is the driver's own
-    /// contradiction and `broken`.
+    /// The backend's settings. They were checked against the manifest's schema, so a value that does not fit is the
+    /// driver's own contradiction and `broken`.
     pub fn settings<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         serde_json::from_str(&self.settings)
             .map_err(|error| fault::broken(format!("the settings do not fit this driver: {error}")))
     }
 
-    /// The step that this operation stored last; none on its first call. What does not parse was written by another format: `broken`.
+    /// The step that this operation stored last; none on its first call. What does not parse was written by another
+    /// format: `broken`.
     pub fn resume<T: DeserializeOwned>(&self) -> Result<Option<T>, Fault> {
         parse_checkpoint(self.checkpoint.as_deref())
     }
@@ -24,7 +25,8 @@ impl Context {
 }
 
 impl Holding {
-    /// What the doing verb answered beside the handle. It is `{}` when that answer was lost, so every field of `T` must be optional.
+    /// What the doing verb answered beside the handle. It is `{}` when that answer was lost, so every field of `T` must
+    /// be optional.
     pub fn facts<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         serde_json::from_str(&self.facts)
             .map_err(|error| fault::broken(format!("the holding's facts cannot be read: {error}")))

@@ -1,4 +1,5 @@
-//! One constructor per fault. The text is one sentence for people: what was tried on what, lower case, no full stop, no secret.
+//! One constructor per fault. The text is one sentence for people: what was tried on what, lower case, no full stop, no
+//! secret.
 
 use crate::Fault;
 use std::time::Duration;
@@ -13,10 +14,7 @@ pub fn retry(sentence: impl Into<String>) -> Fault {
 
 /// Try again, but not before so long.
 pub fn retry_after(sentence: impl Into<String>, after: Duration) -> Fault {
-    Fault::Retry((
-        short(sentence),
-        Some(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
-    ))
+    Fault::Retry((short(sentence), Some(u64::try_from(after.as_millis()).unwrap_or(u64::MAX))))
 }
 
 /// This request can never work here.
@@ -37,6 +35,17 @@ pub fn conflict(sentence: impl Into<String>) -> Fault {
 /// A person must look.
 pub fn broken(sentence: impl Into<String>) -> Fault {
     Fault::Broken(short(sentence))
+}
+
+/// What a fault says, whichever it is.
+pub fn sentence(fault: &Fault) -> &str {
+    match fault {
+        Fault::Retry((sentence, _))
+        | Fault::Rejected(sentence)
+        | Fault::Capacity(sentence)
+        | Fault::Conflict(sentence)
+        | Fault::Broken(sentence) => sentence,
+    }
 }
 
 fn short(sentence: impl Into<String>) -> String {

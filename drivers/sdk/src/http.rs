@@ -1,5 +1,6 @@
-//! JSON over a named endpoint. The authority of a request is the endpoint's name from the manifest; the operator bound it to an
-//! origin, and the gate adds what authentication there is. Redirects are data and are not followed; see [`Endpoint::follow`].
+//! JSON over a named endpoint. The authority of a request is the endpoint's name from the manifest; the operator bound
+//! it to an origin, and the gate adds what authentication there is. Redirects are data and are not followed; see
+//! [`Endpoint::follow`].
 
 #[cfg(target_arch = "wasm32")]
 mod wasi;
@@ -41,11 +42,7 @@ pub struct Reply {
 
 impl Endpoint {
     pub fn named(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            headers: Vec::new(),
-            within: None,
-        }
+        Self { name: name.into(), headers: Vec::new(), within: None }
     }
 
     /// Sends this header with every request. `authorization` is the gate's own: a request that sets it is denied.
@@ -82,20 +79,17 @@ impl Endpoint {
         self.send("DELETE", path, None)
     }
 
-    /// Gets path and query of any link, absolute or relative, from this endpoint. The link's own host is not looked at, so a far side
-    /// that names itself otherwise than the operator does cannot lead elsewhere.
+    /// Gets path and query of any link, absolute or relative, from this endpoint. The link's own host is not looked at,
+    /// so a far side that names itself otherwise than the operator does cannot lead elsewhere.
     pub fn follow(&self, link: &str) -> Result<Reply, Fault> {
         match path_of(link) {
             Some(path) => self.get(&path),
-            None => Err(fault::broken(format!(
-                "endpoint {} answered an empty link",
-                self.name
-            ))),
+            None => Err(fault::broken(format!("endpoint {} answered an empty link", self.name))),
         }
     }
 
-    /// Any method, with or without a JSON body. A status is never a fault here; an exchange that did not happen is `retry`, one that
-    /// the gate denied is `broken`.
+    /// Any method, with or without a JSON body. A status is never a fault here; an exchange that did not happen is
+    /// `retry`, one that the gate denied is `broken`.
     pub fn send(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> Result<Reply, Fault> {
         let slash = if path.starts_with('/') { "" } else { "/" };
         let mut headers = vec![("accept".to_owned(), "application/json".to_owned())];
@@ -120,10 +114,7 @@ impl Endpoint {
 impl Request {
     /// The body as JSON; null when there is none or it is not JSON.
     pub fn json(&self) -> serde_json::Value {
-        self.body
-            .as_deref()
-            .and_then(|body| serde_json::from_slice(body).ok())
-            .unwrap_or_default()
+        self.body.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
     }
 
     fn sentence(&self) -> String {
@@ -154,13 +145,11 @@ impl Reply {
 
     /// The first value of a header; `name` in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Itself if the status is 2xx; else the fault that fits where the driver knows nothing better: 408, 425, 429 and 5xx are
+    /// Itself if the status is 2xx; else the fault that fits where the driver knows nothing better: 408, 425, 429 and
+    /// 5xx are
     /// `retry`, the rest is `broken`.
     pub fn success(self) -> Result<Self, Fault> {
         match self.status {
@@ -172,12 +161,7 @@ impl Reply {
 
     /// What was asked and what came back, for a fault: `ironic: GET /v1/nodes answered 503: ...`.
     pub fn sentence(&self) -> String {
-        format!(
-            "{} answered {}: {}",
-            self.asked,
-            self.status,
-            self.excerpt()
-        )
+        format!("{} answered {}: {}", self.asked, self.status, self.excerpt())
     }
 
     fn excerpt(&self) -> String {
@@ -191,10 +175,7 @@ impl Reply {
 fn path_of(link: &str) -> Option<String> {
     let link = link.trim();
     let link = link.split_once('#').map_or(link, |(before, _)| before);
-    let rest = link
-        .split_once("://")
-        .map(|(_, rest)| rest)
-        .or_else(|| link.strip_prefix("//"));
+    let rest = link.split_once("://").map(|(_, rest)| rest).or_else(|| link.strip_prefix("//"));
     let path = match rest {
         Some(rest) => rest.find(['/', '?']).map_or("/", |at| &rest[at..]),
         None => link,
@@ -207,8 +188,7 @@ fn path_of(link: &str) -> Option<String> {
 }
 
 fn json(body: &impl Serialize) -> Result<Vec<u8>, Fault> {
-    serde_json::to_vec(body)
-        .map_err(|error| fault::broken(format!("a request body cannot be written: {error}")))
+    serde_json::to_vec(body).map_err(|error| fault::broken(format!("a request body cannot be written: {error}")))
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -231,14 +211,8 @@ mod tests {
     #[test]
     fn a_link_is_taken_for_its_path_and_query_only() {
         for (link, path) in [
-            (
-                "http://podm.example:8443/redfish/v1/Nodes/1?only=id",
-                Some("/redfish/v1/Nodes/1?only=id"),
-            ),
-            (
-                "https://elsewhere/v1/nodes?marker=7#top",
-                Some("/v1/nodes?marker=7"),
-            ),
+            ("http://podm.example:8443/redfish/v1/Nodes/1?only=id", Some("/redfish/v1/Nodes/1?only=id")),
+            ("https://elsewhere/v1/nodes?marker=7#top", Some("/v1/nodes?marker=7")),
             ("//elsewhere/v1", Some("/v1")),
             ("/v1/nodes", Some("/v1/nodes")),
             ("v1/nodes", Some("/v1/nodes")),
@@ -255,10 +229,7 @@ mod tests {
     fn every_request_carries_the_headers_of_its_endpoint() {
         testing::far_side(|request| testing::reply(200, json!({ "saw": format!("{request:?}") })));
         let far = Endpoint::named("far").header("x-openstack-ironic-api-version", "1.90");
-        let saw = far
-            .post("v1/nodes", &json!({ "name": "n" }))
-            .unwrap()
-            .text();
+        let saw = far.post("v1/nodes", &json!({ "name": "n" })).unwrap().text();
         assert!(saw.contains("x-openstack-ironic-api-version"), "{saw}");
         assert!(saw.contains("content-type"), "{saw}");
         assert!(saw.contains("/v1/nodes"), "{saw}");
@@ -268,12 +239,7 @@ mod tests {
     fn a_fault_says_endpoint_method_path_and_what_came_back() {
         testing::far_side(|_| testing::reply(503, json!({ "error": "maintenance" })));
         let refused = Endpoint::named("far").get("/v1/nodes").unwrap().success();
-        assert_eq!(
-            refused,
-            Err(fault::retry(
-                r#"far: GET /v1/nodes answered 503: {"error":"maintenance"}"#
-            ))
-        );
+        assert_eq!(refused, Err(fault::retry(r#"far: GET /v1/nodes answered 503: {"error":"maintenance"}"#)));
     }
 
     #[test]

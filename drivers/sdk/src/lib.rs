@@ -1,5 +1,5 @@
-//! What a driver of moganite is written with: the contract's types and roles, JSON over named endpoints, checkpoints as serde
-//! values, faults. A driver implements [`Driver`] and the roles it has, and says so once:
+//! What a driver of moganite is written with: the contract's types and roles, JSON over named endpoints, checkpoints as
+//! serde values, faults. A driver implements [`Driver`] and the roles it has, and says so once:
 //!
 //! ```text
 //! pub struct Valence;
@@ -27,8 +27,8 @@ pub mod testing;
 
 pub use bindings::base::exports::moganite::driver::driver::Guest as Driver;
 pub use bindings::base::moganite::driver::types::{
-    Access, Context, Device, Erase, Fault, Held, Holding, Identity, Node, NodeDoing, Page, Part,
-    PartKind, Pause, Power, PowerWish, Presence, Shape, Undoing,
+    Access, Context, Device, Erase, Fault, Held, Holding, Identity, Node, NodeDoing, Page, Part, PartKind, Pause,
+    Power, PowerWish, Presence, Shape, Undoing,
 };
 pub use bindings::claim::exports::moganite::driver::claim::Guest as Claim;
 pub use bindings::compose::exports::moganite::driver::compose::Guest as Compose;
@@ -46,7 +46,8 @@ pub type Answer<T> = Result<T, Fault>;
 
 /// Exports a driver with the roles it has: `export!(Ironic: enroll, deploy);`. Once per component, at the crate's root.
 ///
-/// A native build, for tests, only checks that the roles are there: an object file cannot carry the names of the component model.
+/// A native build, for tests, only checks that the roles are there: an object file cannot carry the names of the
+/// component model.
 #[macro_export]
 macro_rules! export {
     ($driver:ident: $($role:ident),+ $(,)?) => {

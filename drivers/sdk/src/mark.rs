@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-/// The uuid to send where a far side wants one of our choosing: UUIDv5 of the mark in the OID namespace. Every driver and every
-/// version makes the same one, so each finds what another made.
+/// The uuid to send where a far side wants one of our choosing: UUIDv5 of the mark in the OID namespace. Every driver
+/// and every version makes the same one, so each finds what another made.
 pub fn uuid(mark: &str) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, mark.as_bytes())
 }
@@ -17,9 +17,6 @@ pub fn prefix(site: &str) -> String {
 mod tests {
     #[test]
     fn the_uuid_of_a_mark_never_changes() {
-        assert_eq!(
-            super::uuid("mg-a1-7").to_string(),
-            "3dac86f3-82a0-5984-9bf5-c93b056268ae"
-        );
+        assert_eq!(super::uuid("mg-a1-7").to_string(), "3dac86f3-82a0-5984-9bf5-c93b056268ae");
     }
 }

@@ -1,6 +1,6 @@
-//! What outlives a call: a checkpoint as a serde value, stored by the host and handed back with the next call. A verb never sleeps;
-//! it answers [`wait`] (far side at work, ask again) or [`intent`] (store this, then call me again at once to do what cannot be
-//! repeated).
+//! What outlives a call: a checkpoint as a serde value, stored by the host and handed back with the next call. A verb
+//! never sleeps; it answers [`wait`] (far side at work, ask again) or [`intent`] (store this, then call me again at
+//! once to do what cannot be repeated).
 
 use crate::{DeployDoing, Fault, NodeDoing, Pause, Undoing, fault};
 use serde::Serialize;
@@ -13,11 +13,7 @@ const LONGEST_NOTE: usize = 500;
 /// Call again after so long, with this step. `note` is one sentence for people: what is waited for.
 ///
 /// Answers whichever pending the verb has: `return wait(&step, Duration::from_secs(5), "the node is being assembled")`.
-pub fn wait<D: From<Pause>>(
-    step: &impl Serialize,
-    after: Duration,
-    note: impl Into<String>,
-) -> Result<D, Fault> {
+pub fn wait<D: From<Pause>>(step: &impl Serialize, after: Duration, note: impl Into<String>) -> Result<D, Fault> {
     pause(step, after, note).map(D::from)
 }
 
@@ -27,11 +23,7 @@ pub fn intent<D: From<Pause>>(step: &impl Serialize, note: impl Into<String>) ->
 }
 
 /// The pause itself, for a driver that sets `percent`.
-pub fn pause(
-    step: &impl Serialize,
-    after: Duration,
-    note: impl Into<String>,
-) -> Result<Pause, Fault> {
+pub fn pause(step: &impl Serialize, after: Duration, note: impl Into<String>) -> Result<Pause, Fault> {
     let checkpoint = serde_json::to_vec(step)
         .map_err(|error| fault::broken(format!("the checkpoint cannot be written: {error}")))?;
     if checkpoint.len() > LARGEST_CHECKPOINT {
@@ -43,12 +35,7 @@ pub fn pause(
     let mut note = note.into();
     shorten(&mut note, LONGEST_NOTE);
     let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-    Ok(Pause {
-        checkpoint,
-        after,
-        percent: None,
-        note,
-    })
+    Ok(Pause { checkpoint, after, percent: None, note })
 }
 
 impl From<Pause> for NodeDoing {
@@ -95,10 +82,7 @@ mod tests {
         let kept = pause(&1, Duration::from_secs(2), "ä".repeat(501)).unwrap();
         assert_eq!(kept.note.chars().count(), 500);
         assert!(kept.note.ends_with("ä…"));
-        assert_eq!(
-            pause(&1, Duration::ZERO, "ä".repeat(500)).unwrap().note,
-            "ä".repeat(500)
-        );
+        assert_eq!(pause(&1, Duration::ZERO, "ä".repeat(500)).unwrap().note, "ä".repeat(500));
         assert_eq!(kept.after, 2_000);
     }
 }

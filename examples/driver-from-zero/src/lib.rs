@@ -1,13 +1,13 @@
-//! The smallest driver that has every role. It talks to nobody: its nodes are made up from the shape and the mark, so it needs no far
-//! side and leaves nothing behind. Copy it, then replace one verb at a time by what your far side wants; the README is the way.
+//! The smallest driver that has every role. It talks to nobody: its nodes are made up from the shape and the mark, so
+//! it needs no far side and leaves nothing behind. Copy it, then replace one verb at a time by what your far side
+//! wants; the README is the way.
 
 mod made_up;
 
 use made_up::made_up;
 use moganite_driver::{
-    Answer, Claim, Compose, Context, Deploy, DeployDoing, Deployed, Driver, Enroll, Erase, Fault,
-    Held, Holding, Node, NodeDoing, Observed, Order, Page, Power, PowerWish, Presence, Shape,
-    Undoing, fault, info, mark, wait,
+    Answer, Claim, Compose, Context, Deploy, DeployDoing, Deployed, Driver, Enroll, Erase, Fault, Held, Holding, Node,
+    NodeDoing, Observed, Order, Page, Power, PowerWish, Presence, Shape, Undoing, fault, info, mark, wait,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -36,7 +36,8 @@ struct Waited;
 impl Driver for FromZero {
     fn probe(cx: Context) -> Answer<String> {
         cx.settings::<Settings>()?;
-        Ok(json!({ "version": "made up", "problems": [], "abilities": { "erase": ["none", "quick", "full"] } }).to_string())
+        Ok(json!({ "version": "made up", "problems": [], "abilities": { "erase": ["none", "quick", "full"] } })
+            .to_string())
     }
 }
 
@@ -118,11 +119,7 @@ impl Deploy for FromZero {
         info!("deploying {} as {}", what.node, what.hostname);
         match first_call(&cx, "deploy")? {
             Some(pending) => wait(&Waited, pending, "pretending to write the image"),
-            None => Ok(DeployDoing::Done(Deployed {
-                handle: what.node,
-                addresses: "{}".into(),
-                facts: "{}".into(),
-            })),
+            None => Ok(DeployDoing::Done(Deployed { handle: what.node, addresses: "{}".into(), facts: "{}".into() })),
         }
     }
 
@@ -143,12 +140,7 @@ impl Deploy for FromZero {
     }
 
     fn observe(_: Context, handles: Vec<String>) -> Answer<Vec<Observed>> {
-        let seen = |handle| Observed {
-            handle,
-            power: Power::On,
-            state: "made up".into(),
-            note: String::new(),
-        };
+        let seen = |handle| Observed { handle, power: Power::On, state: "made up".into(), note: String::new() };
         Ok(handles.into_iter().map(seen).collect())
     }
 }
@@ -157,14 +149,9 @@ impl Deploy for FromZero {
 fn first_call(cx: &Context, verb: &str) -> Result<Option<Duration>, Fault> {
     let settings: Settings = cx.settings()?;
     if settings.fail.as_deref() == Some(verb) {
-        return Err(fault::rejected(format!(
-            "the settings of this backend say that {verb} fails"
-        )));
+        return Err(fault::rejected(format!("the settings of this backend say that {verb} fails")));
     }
-    let pending = settings
-        .deploy_ms
-        .filter(|_| verb == "deploy")
-        .unwrap_or(settings.pending_ms);
+    let pending = settings.deploy_ms.filter(|_| verb == "deploy").unwrap_or(settings.pending_ms);
     let waited = cx.resume::<Waited>()?.is_some();
     Ok((pending > 0 && !waited).then(|| Duration::from_millis(pending)))
 }
@@ -172,21 +159,15 @@ fn first_call(cx: &Context, verb: &str) -> Result<Option<Duration>, Fault> {
 /// There is no far side to ask: a thing is there when its handle is known, since nothing else ever existed.
 fn presence(what: Holding) -> Presence {
     match what.handle {
-        Some(handle) => Presence::Present(Held {
-            mark: what.mark,
-            handle,
-            state: "made up".into(),
-            note: String::new(),
-        }),
+        Some(handle) => {
+            Presence::Present(Held { mark: what.mark, handle, state: "made up".into(), note: String::new() })
+        }
         None => Presence::Absent,
     }
 }
 
 fn nothing() -> Page {
-    Page {
-        items: Vec::new(),
-        next: None,
-    }
+    Page { items: Vec::new(), next: None }
 }
 
 fn undone(level: Erase) -> Undoing {
@@ -195,9 +176,7 @@ fn undone(level: Erase) -> Undoing {
         Erase::Quick => "quick",
         Erase::Full => "full",
     };
-    Undoing::Done(
-        json!({ "erased": erased, "method": "there never was a disk", "disks": [] }).to_string(),
-    )
+    Undoing::Done(json!({ "erased": erased, "method": "there never was a disk", "disks": [] }).to_string())
 }
 
 #[cfg(test)]
@@ -223,9 +202,7 @@ mod tests {
     fn a_repeated_compose_answers_the_same_node() {
         let answer = || FromZero::compose(testing::context("{}"), "mg-a-1".into(), want());
         assert_eq!(answer(), answer());
-        let Ok(NodeDoing::Done(node)) = answer() else {
-            panic!("{:?}", answer())
-        };
+        let Ok(NodeDoing::Done(node)) = answer() else { panic!("{:?}", answer()) };
         assert_eq!(node.handle, "mg-a-1");
         assert_eq!(node.parts.len(), 4);
     }
@@ -233,25 +210,16 @@ mod tests {
     #[test]
     fn a_verb_waits_once_and_then_is_done() {
         let mut cx = testing::context(r#"{"pending_ms": 20}"#);
-        let Ok(NodeDoing::Pending(pause)) = FromZero::compose(cx.clone(), "mg-a-1".into(), want())
-        else {
-            panic!()
-        };
+        let Ok(NodeDoing::Pending(pause)) = FromZero::compose(cx.clone(), "mg-a-1".into(), want()) else { panic!() };
         assert_eq!(pause.after, 20);
         cx.checkpoint = Some(pause.checkpoint);
-        assert!(matches!(
-            FromZero::compose(cx, "mg-a-1".into(), want()),
-            Ok(NodeDoing::Done(_))
-        ));
+        assert!(matches!(FromZero::compose(cx, "mg-a-1".into(), want()), Ok(NodeDoing::Done(_))));
     }
 
     #[test]
     fn the_verb_named_by_fail_is_rejected_and_no_other() {
         let cx = || testing::context(r#"{"fail": "compose"}"#);
-        assert!(matches!(
-            FromZero::compose(cx(), "mg-a-1".into(), want()),
-            Err(Fault::Rejected(_))
-        ));
+        assert!(matches!(FromZero::compose(cx(), "mg-a-1".into(), want()), Err(Fault::Rejected(_))));
         assert!(FromZero::claim(cx(), "mg-a-1".into(), want(), Vec::new()).is_ok());
     }
 }
