@@ -1,0 +1,7 @@
+//! The faces over real connections: what their contracts quote, and what each switch does to them.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bench;
+mod faults;
+mod ironic_faults;
+mod life;
