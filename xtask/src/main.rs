@@ -1,0 +1,97 @@
+//! What one does with this repository, a command each: `cargo xtask`.
+//!
+//! `workspace.rs` knows where things are and runs cargo; `plugins.rs` makes the drivers into files that the host loads.
+
+mod plugins;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::{Workspace, say};
+
+const HELP: &str = "\
+cargo xtask plugins              build every driver and pack it with its manifest: plugins/NAME.wasm
+cargo xtask test                 plugins, programs, then every test that needs nothing but cargo
+cargo xtask test --real          the same, then the tests against a real Ironic (Python 3.11 or newer, PyPI)
+cargo xtask test --real --only   those alone, as .ci/run does after `cargo xtask test`
+cargo xtask demo                 plugins, programs, then the main job before your eyes, on simulators
+cargo xtask demo --with-leak     the same with a pod manager that keeps a node: must end with exit code 1
+cargo xtask help                 this text";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    run(&arguments).unwrap_or_else(|error| {
+        // Without the backtrace: what failed has said why above.
+        say(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &[&str]) -> Result<ExitCode> {
+    match arguments {
+        [] | ["help" | "--help" | "-h"] => println!("{HELP}"),
+        ["plugins"] => plugins::make(&Workspace::find()?)?,
+        ["test"] => test(&Workspace::find()?)?,
+        ["test", "--real"] => {
+            let workspace = Workspace::find()?;
+            test(&workspace)?;
+            test_real(&workspace)?;
+        }
+        ["test", "--real", "--only"] => {
+            let workspace = Workspace::find()?;
+            make_everything(&workspace)?;
+            test_real(&workspace)?;
+        }
+        ["demo", flags @ ..] => return demo(&Workspace::find()?, flags),
+        other => bail!("unknown command `{}`\n\n{HELP}", other.join(" ")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn test(workspace: &Workspace) -> Result<()> {
+    make_everything(workspace)?;
+    workspace.cargo(
+        "run the tests",
+        &["test", "--workspace", "--exclude", "real", "--no-fail-fast"],
+    )
+}
+
+fn test_real(workspace: &Workspace) -> Result<()> {
+    workspace.cargo(
+        "run the tests against a real Ironic and Redfish emulator",
+        &["test", "--package", "real", "--no-fail-fast"],
+    )
+}
+
+/// Runs the demo with these flags and answers its exit code.
+fn demo(workspace: &Workspace, flags: &[&str]) -> Result<ExitCode> {
+    make_everything(workspace)?;
+    workspace.cargo(
+        "build the demo",
+        &["build", "--package", "scenarios", "--bin", "demo"],
+    )?;
+    let code = workspace.status(&workspace.program("demo"), flags)?.code();
+    // Ended by a signal: no code.
+    Ok(ExitCode::from(
+        code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
+    ))
+}
+
+/// What tests and demo start: the packed drivers, the service and the simulators.
+fn make_everything(workspace: &Workspace) -> Result<()> {
+    plugins::make(workspace)?;
+    workspace.cargo(
+        "build the service and the simulators",
+        &[
+            "build",
+            "--package",
+            "moganite",
+            "--package",
+            "moganite-sim",
+            "--bins",
+        ],
+    )
+}
