@@ -19,9 +19,7 @@ impl BootIso {
     pub(crate) fn start() -> Result<Self> {
         let iso = Bytes::from(empty_iso());
         let router = Router::new().route("/boot.iso", get(|| async move { iso }));
-        Ok(Self {
-            server: Server::start(router)?,
-        })
+        Ok(Self { server: Server::start(router)? })
     }
 
     pub(crate) fn url(&self) -> String {

@@ -7,16 +7,12 @@ use anyhow::{Context, Result};
 /// Asks until there is an answer, `every` so often; an error of the question ends the wait.
 ///
 /// Fails after `within`, naming `what` was waited for.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "waits for real programs, whose time is not ours to move"
-)]
-pub async fn until<T>(
-    what: &str,
-    within: Duration,
-    every: Duration,
-    mut ask: impl AsyncFnMut() -> Result<Option<T>>,
-) -> Result<T> {
+#[expect(clippy::disallowed_methods, reason = "waits for real programs, whose time is not ours to move")]
+pub async fn until<T, F>(what: &str, within: Duration, every: Duration, mut ask: impl FnMut() -> F) -> Result<T>
+where
+    // Not an `AsyncFnMut`, with which rustc 1.95 cannot prove that the whole future is `Send`.
+    F: Future<Output = Result<Option<T>>>,
+{
     tokio::time::timeout(within, async {
         loop {
             if let Some(answer) = ask().await? {

@@ -21,17 +21,14 @@ pub(crate) fn cache() -> Result<PathBuf> {
     };
     fs::create_dir_all(&cache).with_context(|| format!("make {}", cache.display()))?;
     // The settings of Ironic need absolute paths.
-    cache
-        .canonicalize()
-        .with_context(|| format!("find {}", cache.display()))
+    cache.canonicalize().with_context(|| format!("find {}", cache.display()))
 }
 
 /// Takes turns: holds the lock file of that name in `folder` until the answer is dropped.
 pub(crate) fn lock(folder: &Path, name: &str) -> Result<File> {
     let path = folder.join(name);
     let file = File::create(&path).with_context(|| format!("make {}", path.display()))?;
-    file.lock()
-        .with_context(|| format!("lock {}", path.display()))?;
+    file.lock().with_context(|| format!("lock {}", path.display()))?;
     Ok(file)
 }
 
@@ -87,18 +84,10 @@ mod tests {
         // The same pid with another start time is another process: the owner is gone.
         fs::write(left.join(OWNER), format!("{us} {}", our_start + 1)).unwrap();
         fs::write(living.join(OWNER), format!("{us} {our_start}")).unwrap();
-        let mut program = Command::new("cat")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
+        let mut program =
+            Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).spawn().unwrap();
         let started = start_time(program.id()).unwrap();
-        fs::write(
-            left.join("program.pid"),
-            format!("{} {started}", program.id()),
-        )
-        .unwrap();
+        fs::write(left.join("program.pid"), format!("{} {started}", program.id())).unwrap();
 
         sweep(runs.path()).unwrap();
 

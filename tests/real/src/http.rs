@@ -13,9 +13,7 @@ use tokio::sync::oneshot;
 /// connection dies with the runtime that made it.
 pub fn client() -> Result<reqwest::Client> {
     // Fails when somebody has installed a provider before, which serves as well.
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .ok();
+    rustls::crypto::ring::default_provider().install_default().ok();
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
@@ -52,10 +50,7 @@ impl Server {
                 }
             });
         });
-        Ok(Self {
-            address,
-            _stop_when_dropped: stop,
-        })
+        Ok(Self { address, _stop_when_dropped: stop })
     }
 
     /// `http://127.0.0.1:PORT`.

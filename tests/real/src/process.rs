@@ -39,10 +39,7 @@ impl Process {
         let process = Self { name, child };
         let pid = process.child.id();
         let started = start_time(pid).with_context(|| format!("{name} has just ended"))?;
-        fs::write(
-            folder.join(format!("{name}.pid")),
-            format!("{pid} {started}"),
-        )?;
+        fs::write(folder.join(format!("{name}.pid")), format!("{pid} {started}"))?;
         Ok(process)
     }
 
@@ -144,10 +141,7 @@ mod tests {
 
         let error = program.check(folder.path()).unwrap_err().to_string();
 
-        assert!(
-            error.contains("program ended") && error.contains("no port"),
-            "{error}"
-        );
+        assert!(error.contains("program ended") && error.contains("no port"), "{error}");
     }
 
     #[test]

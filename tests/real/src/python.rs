@@ -18,13 +18,7 @@ const CONSTRAINTS: &str = include_str!("../ironic/constraints.txt");
 const STAMP: &str = "whole";
 
 /// Tried in this order; the pins were made with the first.
-const PYTHONS: [&str; 5] = [
-    "python3.11",
-    "python3.12",
-    "python3.13",
-    "python3",
-    "python",
-];
+const PYTHONS: [&str; 5] = ["python3.11", "python3.12", "python3.13", "python3", "python"];
 
 /// Prints `3.11.7` when it is new enough and can make environments, else fails.
 const ASK_VERSION: &str = "import sys, venv, ensurepip; assert sys.version_info >= (3, 11); \
@@ -42,14 +36,10 @@ impl Environment {
         let (python, version) = find_python()?;
         let cache = folder::cache()?;
         let key = key(&version);
-        let environment = Self {
-            folder: cache.join(format!("ironic-{key}")),
-        };
+        let environment = Self { folder: cache.join(format!("ironic-{key}")) };
         let _one_at_a_time = folder::lock(&cache, &format!("ironic-{key}.lock"))?;
         if !environment.is_whole() {
-            environment
-                .make(python, &version)
-                .with_context(|| format!("make {}", environment.folder.display()))?;
+            environment.make(python, &version).with_context(|| format!("make {}", environment.folder.display()))?;
         }
         Ok(environment)
     }
@@ -82,10 +72,7 @@ impl Environment {
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder)?;
         }
-        say(&format!(
-            "making a Python {version} environment in {} (once)",
-            self.folder.display()
-        ));
+        say(&format!("making a Python {version} environment in {} (once)", self.folder.display()));
         run(Command::new(python).args(["-m", "venv"]).arg(&self.folder))?;
         let requirements = self.folder.join("requirements.txt");
         let constraints = self.folder.join("constraints.txt");
@@ -102,17 +89,8 @@ impl Environment {
         say("making the empty database of Ironic");
         let settings = self.folder.join("empty.conf");
         let database = self.empty_database();
-        fs::write(
-            &settings,
-            format!(
-                "[database]\nconnection = sqlite:///{}\n",
-                database.display()
-            ),
-        )?;
-        run(Command::new(self.program("ironic-dbsync"))
-            .arg("--config-file")
-            .arg(&settings)
-            .arg("create_schema"))?;
+        fs::write(&settings, format!("[database]\nconnection = sqlite:///{}\n", database.display()))?;
+        run(Command::new(self.program("ironic-dbsync")).arg("--config-file").arg(&settings).arg("create_schema"))?;
         fs::write(self.folder.join(STAMP), "")?;
         say("the environment is ready");
         Ok(())
@@ -122,10 +100,7 @@ impl Environment {
 /// The first Python that is new enough, and its version.
 pub(crate) fn find_python() -> Result<(&'static str, String)> {
     for python in PYTHONS {
-        let asked = Command::new(python)
-            .args(["-c", ASK_VERSION])
-            .stderr(Stdio::null())
-            .output();
+        let asked = Command::new(python).args(["-c", ASK_VERSION]).stderr(Stdio::null()).output();
         if let Ok(answer) = asked
             && answer.status.success()
         {
@@ -143,10 +118,7 @@ pub(crate) fn find_python() -> Result<(&'static str, String)> {
 /// Sixteen hex digits that change with the packages, with Python and with how the environment is made (`v1`).
 fn key(version: &str) -> String {
     let digest = Sha256::digest(format!("v1\n{version}\n{REQUIREMENTS}\n{CONSTRAINTS}"));
-    digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn run(command: &mut Command) -> Result<()> {
@@ -183,11 +155,7 @@ fn run_with_progress(command: &mut Command) -> Result<()> {
     }
     let status = child.wait()?;
     let skip = last.len().saturating_sub(10);
-    ensure!(
-        status.success(),
-        "pip: {status}\n{}",
-        last[skip..].join("\n")
-    );
+    ensure!(status.success(), "pip: {status}\n{}", last[skip..].join("\n"));
     Ok(())
 }
 

@@ -14,7 +14,8 @@ use crate::boot_iso::BootIso;
 use crate::options::{Auth, Options};
 use crate::process::Process;
 use crate::python::Environment;
-use crate::{clock, folder, http, settings};
+use crate::settings::{self, Ports};
+use crate::{clock, folder, http};
 
 /// The version of Ironic's API that the driver speaks, too.
 const MICROVERSION: &str = "1.86";
@@ -53,28 +54,7 @@ impl RealIronic {
                 .context("prepare")??;
         let folder = state.path();
         let ports = settings::write(&environment, folder, &options)?;
-        let python = |program: &Path| {
-            let mut command = Command::new(environment.python());
-            command.arg(folder.join("leash.py")).arg(program);
-            command
-        };
-        let emulator = Process::start(
-            "emulator",
-            folder,
-            python(&environment.program("sushy-emulator"))
-                .arg("--fake")
-                .arg("--config")
-                .arg(folder.join("emulator_conf.py"))
-                .args(["--interface", "127.0.0.1", "--port"])
-                .arg(ports.redfish.to_string()),
-        )?;
-        let ironic = Process::start(
-            "ironic",
-            folder,
-            python(&folder.join("ironic_run.py"))
-                .arg("--config-file")
-                .arg(folder.join("ironic.conf")),
-        )?;
+        let (emulator, ironic) = start_programs(&environment, folder, &ports)?;
         let iso = BootIso::start()?;
         let started = Self {
             ironic_url: format!("http://127.0.0.1:{}", ports.ironic),
@@ -104,12 +84,7 @@ impl RealIronic {
     }
 
     /// What Ironic answers, whatever the status; an empty body is null.
-    pub async fn ironic(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<(StatusCode, Value)> {
+    pub async fn ironic(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
         let mut request = self
             .client
             .request(method.clone(), format!("{}{path}", self.ironic_url))
@@ -120,9 +95,7 @@ impl RealIronic {
         if let Some(body) = body {
             request = request.json(body);
         }
-        send(request)
-            .await
-            .with_context(|| format!("{method} {path}"))
+        send(request).await.with_context(|| format!("{method} {path}"))
     }
 
     /// The path of an emulated system, which its BMC and Ironic know it by; the first is 1.
@@ -177,19 +150,14 @@ impl RealIronic {
     /// Ironic's API answers before that, and then refuses every node.
     async fn wait(&self) -> Result<()> {
         let every = Duration::from_millis(200);
-        clock::until(
-            "the start of Ironic and the emulator",
-            START_WITHIN,
-            every,
-            async || {
-                self.emulator.check(self.state())?;
-                self.ironic.check(self.state())?;
-                let drivers = self.ironic_get("/v1/drivers").await;
-                let ready = self.redfish_system(1).await.is_ok()
-                    && drivers.is_ok_and(|answer| answer["drivers"] != json!([]));
-                Ok(ready.then_some(()))
-            },
-        )
+        clock::until("the start of Ironic and the emulator", START_WITHIN, every, || async {
+            self.emulator.check(self.state())?;
+            self.ironic.check(self.state())?;
+            let drivers = self.ironic_get("/v1/drivers").await;
+            let ready =
+                self.redfish_system(1).await.is_ok() && drivers.is_ok_and(|answer| answer["drivers"] != json!([]));
+            Ok(ready.then_some(()))
+        })
         .await
     }
 }
@@ -198,12 +166,33 @@ impl Drop for RealIronic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.state.disable_cleanup(true);
-            eprintln!(
-                "the logs are in {} until the next start",
-                self.state().display()
-            );
+            eprintln!("the logs are in {} until the next start", self.state().display());
         }
     }
+}
+
+fn start_programs(environment: &Environment, folder: &Path, ports: &Ports) -> Result<(Process, Process)> {
+    let python = |program: &Path| {
+        let mut command = Command::new(environment.python());
+        command.arg(folder.join("leash.py")).arg(program);
+        command
+    };
+    let emulator = Process::start(
+        "emulator",
+        folder,
+        python(&environment.program("sushy-emulator"))
+            .arg("--fake")
+            .arg("--config")
+            .arg(folder.join("emulator_conf.py"))
+            .args(["--interface", "127.0.0.1", "--port"])
+            .arg(ports.redfish.to_string()),
+    )?;
+    let ironic = Process::start(
+        "ironic",
+        folder,
+        python(&folder.join("ironic_run.py")).arg("--config-file").arg(folder.join("ironic.conf")),
+    )?;
+    Ok((emulator, ironic))
 }
 
 async fn send(request: RequestBuilder) -> Result<(StatusCode, Value)> {
@@ -213,7 +202,7 @@ async fn send(request: RequestBuilder) -> Result<(StatusCode, Value)> {
     if body.is_empty() {
         return Ok((status, Value::Null));
     }
-    let body = serde_json::from_slice(&body)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+    let body =
+        serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
     Ok((status, body))
 }

@@ -25,13 +25,8 @@ pub(crate) struct Ports {
 }
 
 pub(crate) fn write(environment: &Environment, folder: &Path, options: &Options) -> Result<Ports> {
-    let ports = Ports {
-        ironic: free_port()?,
-        redfish: free_port()?,
-    };
-    let state = folder
-        .to_str()
-        .context("the path of the cache is not UTF-8")?;
+    let ports = Ports { ironic: free_port()?, redfish: free_port()? };
+    let state = folder.to_str().context("the path of the cache is not UTF-8")?;
     let auth = match options.auth {
         Auth::None => "noauth",
         Auth::Basic => "http_basic",
@@ -48,13 +43,8 @@ pub(crate) fn write(environment: &Environment, folder: &Path, options: &Options)
         ("@POWER_DELAY_LOW_S@", &low.to_string()),
         ("@POWER_DELAY_HIGH_S@", &high.to_string()),
     ];
-    let filled = |template: &str| {
-        values
-            .iter()
-            .fold(template.to_owned(), |text, (name, value)| {
-                text.replace(name, value)
-            })
-    };
+    let filled =
+        |template: &str| values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(name, value));
     fs::write(folder.join("ironic.conf"), filled(IRONIC_CONF))?;
     fs::write(folder.join("emulator_conf.py"), filled(EMULATOR_CONF))?;
     fs::write(folder.join("leash.py"), LEASH)?;
@@ -74,17 +64,9 @@ fn password_line(environment: &Environment, password: &str) -> Result<String> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
-    child
-        .stdin
-        .take()
-        .context("the input of the hasher")?
-        .write_all(password.as_bytes())?;
+    child.stdin.take().context("the input of the hasher")?.write_all(password.as_bytes())?;
     let output = child.wait_with_output()?;
-    ensure!(
-        output.status.success(),
-        "hash a password: {}",
-        output.status
-    );
+    ensure!(output.status.success(), "hash a password: {}", output.status);
     String::from_utf8(output.stdout).context("read the hash of a password")
 }
 

@@ -46,10 +46,7 @@ impl Tap {
             kept: Arc::clone(&kept),
         };
         let router = Router::new().fallback(pass).with_state(forward);
-        Ok(Self {
-            server: Server::start(router)?,
-            kept,
-        })
+        Ok(Self { server: Server::start(router)?, kept })
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -76,10 +73,7 @@ async fn pass(State(forward): State<Forward>, request: Request) -> Response {
         Ok(body) => body,
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
-    let path = parts
-        .uri
-        .path_and_query()
-        .map_or_else(|| "/".to_owned(), ToString::to_string);
+    let path = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
     let number = {
         let mut kept = open(&forward.kept);
         kept.push(Exchange {
@@ -103,23 +97,16 @@ async fn pass(State(forward): State<Forward>, request: Request) -> Response {
         Ok(answer) => forward.give_back(answer, own).await,
         Err(error) => Err(error),
     };
-    let response = response
-        .unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, format!("{error:?}")).into_response());
+    let response = response.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, format!("{error:?}")).into_response());
     open(&forward.kept)[number].status = Some(response.status());
     response
 }
 
 impl Forward {
-    async fn give_back(
-        &self,
-        answer: reqwest::Response,
-        own: Option<HeaderValue>,
-    ) -> reqwest::Result<Response> {
+    async fn give_back(&self, answer: reqwest::Response, own: Option<HeaderValue>) -> reqwest::Result<Response> {
         let status = answer.status();
         let mut headers = end_to_end(answer.headers().clone());
-        if let Some(location) = headers
-            .get(header::LOCATION)
-            .and_then(|at| at.to_str().ok())
+        if let Some(location) = headers.get(header::LOCATION).and_then(|at| at.to_str().ok())
             && let Some(path) = location.strip_prefix(&self.upstream)
             && let Some(own) = own.as_ref().and_then(|own| own.to_str().ok())
             && let Ok(location) = HeaderValue::from_str(&format!("http://{own}{path}"))
@@ -135,12 +122,7 @@ impl Forward {
 
 /// Without the headers that belong to one connection, and to one length of body: both are set anew.
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
-    for name in [
-        header::HOST,
-        header::CONNECTION,
-        header::TRANSFER_ENCODING,
-        header::CONTENT_LENGTH,
-    ] {
+    for name in [header::HOST, header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH] {
         headers.remove(name);
     }
     headers
@@ -193,10 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_upstream_that_is_not_there_is_a_bad_gateway() {
-        let gone = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let tap = Tap::start(&format!("http://{gone}")).unwrap();
 
         let answer = http::client().unwrap().get(tap.url()).send().await.unwrap();

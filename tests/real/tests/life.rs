@@ -23,15 +23,9 @@ async fn the_emulator_and_ironic_carry_one_node_through_its_life() {
     let state = real.state().to_owned();
     let node = format!("/v1/nodes/{NODE}");
 
-    let (status, made) = real
-        .ironic(Method::POST, "/v1/nodes", Some(&enrollment(&real)))
-        .await
-        .unwrap();
+    let (status, made) = real.ironic(Method::POST, "/v1/nodes", Some(&enrollment(&real))).await.unwrap();
     assert_eq!(status, StatusCode::CREATED, "{made}");
-    assert_eq!(
-        real.ironic_get("/v1/nodes").await.unwrap()["nodes"][0]["uuid"],
-        NODE
-    );
+    assert_eq!(real.ironic_get("/v1/nodes").await.unwrap()["nodes"][0]["uuid"], NODE);
 
     bring(&real, "manage", "manageable").await;
     bring(&real, "provide", "available").await;
@@ -39,10 +33,7 @@ async fn the_emulator_and_ironic_carry_one_node_through_its_life() {
         {"op": "add", "path": "/instance_uuid", "value": "6d6f6761-0000-4000-8000-00000000000a"},
         {"op": "add", "path": "/instance_info/boot_iso", "value": real.boot_iso_url},
     ]);
-    let (status, patched) = real
-        .ironic(Method::PATCH, &node, Some(&patch))
-        .await
-        .unwrap();
+    let (status, patched) = real.ironic(Method::PATCH, &node, Some(&patch)).await.unwrap();
     assert_eq!(status, StatusCode::OK, "{patched}");
 
     bring(&real, "active", "active").await;
@@ -55,11 +46,7 @@ async fn the_emulator_and_ironic_carry_one_node_through_its_life() {
 
     bring(&real, "deleted", "available").await;
     assert_eq!(real.redfish_system(1).await.unwrap()["PowerState"], "Off");
-    assert!(
-        real.emulator_log()
-            .unwrap()
-            .contains("VirtualMedia.EjectMedia")
-    );
+    assert!(real.emulator_log().unwrap().contains("VirtualMedia.EjectMedia"));
 
     let (status, _) = real.ironic(Method::DELETE, &node, None).await.unwrap();
     assert_eq!(status, StatusCode::NO_CONTENT);
@@ -74,12 +61,9 @@ async fn the_emulator_and_ironic_carry_one_node_through_its_life() {
 
 #[tokio::test]
 async fn a_tap_before_ironic_shows_the_password_that_ironic_masks() {
-    let real = RealIronic::start(Options {
-        bmc_password: "only-in-the-request".to_owned(),
-        ..Options::default()
-    })
-    .await
-    .unwrap();
+    let real = RealIronic::start(Options { bmc_password: "only-in-the-request".to_owned(), ..Options::default() })
+        .await
+        .unwrap();
     let tap = Tap::start(&real.ironic_url).unwrap();
 
     let made = client()
@@ -97,10 +81,7 @@ async fn a_tap_before_ironic_shows_the_password_that_ironic_masks() {
     let made: Value = made.json().await.unwrap();
     assert_eq!(made["driver_info"]["redfish_password"], "******");
     let sent: Value = serde_json::from_slice(&tap.exchanges()[0].body).unwrap();
-    assert_eq!(
-        sent["driver_info"]["redfish_password"],
-        "only-in-the-request"
-    );
+    assert_eq!(sent["driver_info"]["redfish_password"], "only-in-the-request");
     assert_eq!(tap.exchanges()[0].status, Some(StatusCode::CREATED));
     let log = real.ironic_log().unwrap();
     assert!(log.contains("POST /v1/nodes - 201"), "{log}");
@@ -134,28 +115,16 @@ async fn bring(real: &RealIronic, verb: &str, state: &str) {
     let node = format!("/v1/nodes/{NODE}");
     let target = json!({"target": verb});
     let path = format!("{node}/states/provision");
-    let (status, answer) = real
-        .ironic(Method::PUT, &path, Some(&target))
-        .await
-        .unwrap();
+    let (status, answer) = real.ironic(Method::PUT, &path, Some(&target)).await.unwrap();
     assert_eq!(status, StatusCode::ACCEPTED, "{verb}: {answer}");
     let every = Duration::from_millis(100);
-    until(
-        &format!("{verb} to {state}"),
-        Duration::from_secs(180),
-        every,
-        async || {
-            let node = real.ironic_get(&node).await?;
-            let free = node["reservation"].is_null();
-            let now = node["provision_state"].as_str().unwrap();
-            assert!(
-                !free || !["enroll", "deploy failed", "error"].contains(&now),
-                "{verb}: {now}: {}",
-                node["last_error"]
-            );
-            Ok((free && now == state).then_some(()))
-        },
-    )
+    until(&format!("{verb} to {state}"), Duration::from_secs(180), every, || async {
+        let node = real.ironic_get(&node).await?;
+        let free = node["reservation"].is_null();
+        let now = node["provision_state"].as_str().unwrap();
+        assert!(!free || !["enroll", "deploy failed", "error"].contains(&now), "{verb}: {now}: {}", node["last_error"]);
+        Ok((free && now == state).then_some(()))
+    })
     .await
     .unwrap();
 }
