@@ -1,0 +1,311 @@
+//! One call of one verb: a slot, a fresh store, the driver's code, and a verdict on how it ended.
+//!
+//! Everything that can end a call is in one table, [`verdict`]. Wall time covers the whole of it, waiting for a slot included.
+//! The verbs themselves are in `roles.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
+use wasmtime_wasi::I32Exit;
+
+use super::answer::Answer;
+use super::bindings::types;
+use super::egress::{Access, Book, Bound, Echoes, Egress, Gate, Places, is_like};
+use super::limits::{self, Limit, Speaker, State};
+use super::load::Loaded;
+use super::plugins::{Inner, Plugin};
+use super::secrets::Secret;
+use super::v0_9::{self, Reader};
+use super::{Doing, Observed, Page, Presence, text};
+use crate::model::{Auth, Exchange, Fault, FaultKind, Invalid, Name, OperationId, Revision};
+
+/// Characters of stderr that stand in a fault: a panic's message and place.
+const LAST_WORDS: usize = 400;
+
+/// What every verb gets beside its arguments.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub operation: OperationId,
+    /// Tries since the last stored checkpoint, from 1.
+    pub attempt: u32,
+    pub checkpoint: Option<Vec<u8>>,
+    /// The backend whose access the gate may put in: the one that made the node.
+    pub access_of: Option<Name>,
+}
+
+/// A backend revision and the component that serves it. Keeps the component loaded as long as it lives.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) inner: Arc<Inner>,
+    pub(super) loaded: Arc<Loaded>,
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) revision: Arc<Revision>,
+}
+
+/// Whether an answer is the end of its verb, for which the manifest may want a proof.
+pub(super) trait Settled {
+    fn is_done(&self) -> bool {
+        true
+    }
+}
+
+impl<T> Settled for Doing<T> {
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+impl Settled for Presence {}
+impl Settled for Page {}
+impl Settled for Vec<Observed> {}
+impl Settled for serde_json::Map<String, serde_json::Value> {}
+
+impl Target {
+    /// Calls `verb`. `work` is the call itself; `read` checks what it returned.
+    pub(super) async fn run<W, T, F>(
+        &self,
+        verb: &'static str,
+        call: Call,
+        work: impl FnOnce(Store<State>, types::Context) -> F,
+        read: impl FnOnce(Reader, W) -> Result<T, Invalid>,
+    ) -> Answer<T>
+    where
+        T: Settled,
+        F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
+    {
+        let book = Arc::new(Book::limited(self.inner.sandbox.requests));
+        let wall = self.wall(verb);
+        let result = {
+            let told = self.told(verb, call, wall, &book, work);
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the one limit on true time: a driver's call, waits included"
+            )]
+            let told = tokio::time::timeout(wall, told).await;
+            told.unwrap_or_else(|_| {
+                let ms = wall.as_millis();
+                Err(Fault::new(
+                    FaultKind::Retry,
+                    format!("{} took longer than the {ms} ms that {verb} has", self.label()),
+                ))
+            })
+        };
+        let exchanges = book.exchanges();
+        let result = result
+            .and_then(|told| {
+                read(Reader { text: self.inner.sandbox.text }, told).map_err(|invalid| {
+                    self.broken(
+                        verb,
+                        &format!("answered what no driver may: {}", text::plain(&invalid.to_string(), 500)),
+                    )
+                })
+            })
+            .and_then(|answer| self.proven(verb, answer, &exchanges))
+            .map_err(|fault| with_denials(fault, &book));
+        Answer { result, exchanges }
+    }
+
+    /// `name@version sha256:abcdef012345`.
+    pub(super) fn label(&self) -> &str {
+        &self.plugin.label
+    }
+
+    async fn told<W, F>(
+        &self,
+        verb: &'static str,
+        call: Call,
+        wall: Duration,
+        book: &Arc<Book>,
+        work: impl FnOnce(Store<State>, types::Context) -> F,
+    ) -> Result<W, Fault>
+    where
+        F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
+    {
+        let gone = |_| Fault::new(FaultKind::Retry, "the service is stopping");
+        let _slot = self.inner.slots.acquire().await.map_err(gone)?;
+        let speaker = Speaker {
+            backend: self.revision.backend.to_string(),
+            plugin: self.label().to_owned(),
+            operation: call.operation.to_string(),
+        };
+        let egress = self.egress(&call, book.clone()).await?;
+        let context = types::Context {
+            operation: call.operation.0,
+            attempt: call.attempt,
+            budget: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+            settings: serde_json::Value::Object(self.revision.settings.clone()).to_string(),
+            checkpoint: call.checkpoint,
+        };
+        let (store, stderr) = limits::store(&self.inner.engine, &self.inner.sandbox, Gate(Arc::new(egress)), speaker);
+        match work(store, context).await {
+            Ok(Ok(told)) => Ok(told),
+            Ok(Err(fault)) => Err(v0_9::fault(fault)),
+            Err(error) => {
+                let (kind, why) = verdict(&error);
+                let words = text::tail(&String::from_utf8_lossy(&stderr.contents()), LAST_WORDS);
+                let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
+                tracing::warn!(plugin = self.label(), verb, error = %text::plain(&format!("{error:#}"), 4000), "a driver's call broke");
+                Err(Fault::new(kind, format!("{} broke in {verb}: {why}{words}", self.label())))
+            }
+        }
+    }
+
+    /// What the operator bound, with the secrets as they are now.
+    async fn egress(&self, call: &Call, book: Arc<Book>) -> Result<Egress, Fault> {
+        let sandbox = &self.inner.sandbox;
+        let mut echoes = Echoes::default();
+        let mut endpoints = BTreeMap::new();
+        for (name, endpoint) in &self.revision.endpoints {
+            let unbound = |why: String| {
+                Fault::new(FaultKind::Broken, format!("endpoint {name} of {}: {why}", self.revision.backend))
+            };
+            let line = self.inner.lines.line(endpoint).map_err(unbound)?;
+            let basic = match &endpoint.auth {
+                Auth::None => None,
+                Auth::Basic { username, password_secret } => {
+                    let password = self.secret(password_secret).await?;
+                    echoes.add(password.clone(), format!("{{{{secret.{name}}}}}"));
+                    Some((username.clone(), password))
+                }
+            };
+            endpoints.insert(name.clone(), Bound { line, basic });
+        }
+        let places = self.places(call).await?;
+        if let Some(access) = &places.access {
+            echoes.add(access.password.clone(), crate::model::Value::AccessPassword.placeholder().to_owned());
+        }
+        Ok(Egress {
+            endpoints,
+            places,
+            echoes,
+            agent: format!(
+                "moganite/{} {} {}",
+                env!("CARGO_PKG_VERSION"),
+                self.plugin.manifest.title(),
+                self.plugin.digest.short()
+            ),
+            requests: sandbox.requests,
+            request_body: sandbox.request_body,
+            response_body: sandbox.response_body,
+            clock: self.inner.clock.clone(),
+            book,
+        })
+    }
+
+    async fn places(&self, call: &Call) -> Result<Places, Fault> {
+        let Some(of) = &call.access_of else { return Ok(Places::default()) };
+        let is_granted = |place: &str| self.revision.grants.iter().any(|grant| grant.place == place && grant.of == *of);
+        let granted: Vec<_> =
+            self.plugin.manifest.places.iter().filter(|place| is_granted(&place.name)).cloned().collect();
+        if granted.is_empty() {
+            return Ok(Places::default());
+        }
+        let newest = self.inner.store.newest_revision(of).await.map_err(unavailable)?;
+        let access = match newest.and_then(|revision| revision.access) {
+            None => None,
+            Some(access) => {
+                let password = self.secret(&access.password_secret).await?;
+                Some(Access { address: access.address, username: access.username, password })
+            }
+        };
+        Ok(Places { granted, access })
+    }
+
+    async fn secret(&self, name: &Name) -> Result<Arc<Secret>, Fault> {
+        let missing = || {
+            Fault::new(
+                FaultKind::Broken,
+                format!("there is no secret {name}: set it with `moganite secret set {name}`"),
+            )
+        };
+        let sealed = self.inner.store.secret(name).await.map_err(unavailable)?.ok_or_else(missing)?;
+        let opened =
+            self.inner.vault.open(name, &sealed).map_err(|error| Fault::new(FaultKind::Broken, error.to_string()))?;
+        Ok(Arc::new(opened))
+    }
+
+    fn wall(&self, verb: &str) -> Duration {
+        let sandbox = &self.inner.sandbox;
+        let asked = self.plugin.manifest.wall_ms.get(verb).map_or(sandbox.wall, |ms| Duration::from_millis(*ms));
+        asked.min(sandbox.wall_max)
+    }
+
+    /// A done that the manifest wants proven is believed only when the gate saw the proof in this call.
+    fn proven<T: Settled>(&self, verb: &str, answer: T, exchanges: &[Exchange]) -> Result<T, Fault> {
+        let Some(proof) = self.plugin.manifest.proofs.get(verb).filter(|_| answer.is_done()) else { return Ok(answer) };
+        let proves = |seen: &Exchange| {
+            seen.endpoint == proof.endpoint
+                && seen.method == proof.method
+                && seen.status.is_some_and(|status| proof.status.contains(&status))
+                && is_like(&proof.path, &seen.path)
+        };
+        if exchanges.iter().any(proves) {
+            return Ok(answer);
+        }
+        let wanted = format!("{} http://{}{} answering {:?}", proof.method, proof.endpoint, proof.path, proof.status);
+        Err(self.broken(verb, &format!("said done without the exchange that proves it: {wanted}")))
+    }
+
+    fn broken(&self, verb: &str, why: &str) -> Fault {
+        Fault::new(FaultKind::Broken, format!("{}, called for {verb}, {why}", self.label()))
+    }
+}
+
+/// How a call that brought no answer ended: what can be done about it, and which limit with its figures.
+fn verdict(error: &wasmtime::Error) -> (FaultKind, String) {
+    if let Some(limit) = error.downcast_ref::<Limit>() {
+        return (FaultKind::Broken, limit.to_string());
+    }
+    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+        return (FaultKind::Retry, "no room for one more instance in the pool".into());
+    }
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        return (FaultKind::Broken, format!("it ended itself with status {}", exit.0));
+    }
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        let why = match trap {
+            Trap::UnreachableCodeReached => "it crashed".into(),
+            Trap::StackOverflow => "it ran out of stack".into(),
+            Trap::MemoryOutOfBounds => "it reached outside of its memory, or ran out of stack".into(),
+            other => format!("it crashed: {other}"),
+        };
+        return (FaultKind::Broken, why);
+    }
+    let root = error.root_cause().to_string();
+    (FaultKind::Broken, format!("the host ended it: {}", text::plain(&root, 300)))
+}
+
+/// A fault in whose call the gate denied something says so: it is often the cause.
+fn with_denials(fault: Fault, book: &Book) -> Fault {
+    match book.denied() {
+        None => fault,
+        Some((count, first)) => {
+            let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+            Fault::new(fault.kind, format!("{} (the gate denied {first}{more})", fault.message))
+        }
+    }
+}
+
+fn unavailable(error: crate::store::Error) -> Fault {
+    Fault::new(FaultKind::Retry, format!("the store does not answer: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_says_which_one_it_was_with_its_figures() {
+        let say = |error: wasmtime::Error| verdict(&error);
+        let (kind, why) = say(Limit::Memory { asked: 70 << 20, allowed: 64 << 20 }.into());
+        assert_eq!(kind, FaultKind::Broken);
+        assert!(why.contains("73400320") && why.contains("67108864"), "{why}");
+        let (_, why) = say(Limit::Cpu(Duration::from_secs(1)).into());
+        assert!(why.contains("1000 ms of CPU"), "{why}");
+        let (_, why) = say(Trap::UnreachableCodeReached.into());
+        assert_eq!(why, "it crashed");
+        let (_, why) = say(wasmtime::Error::msg("odd\nthing"));
+        assert_eq!(why, r"the host ended it: odd\nthing");
+    }
+}

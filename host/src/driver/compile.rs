@@ -1,0 +1,137 @@
+//! Compiling a component in a child process, and the cache of what came out.
+//!
+//! A hostile component can make a compiler slow or large; in a child it costs the child. The service itself never compiles: it
+//! maps files that its own child wrote.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, bail};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::{Refusal, engine, text};
+use crate::model::Digest;
+
+/// Makes `<hex>-<engine>.cwasm` files in one folder that only this user can write.
+pub(super) struct Compiler {
+    /// Understands `compile-plugin IN OUT`.
+    pub(super) program: PathBuf,
+    pub(super) folder: PathBuf,
+    /// Wall time of one compilation.
+    pub(super) limit: std::time::Duration,
+}
+
+/// The body of the hidden subcommand `compile-plugin`: `input`, a file named by its digest, is compiled to `output`.
+pub fn compile_child(input: &Path, output: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(input).with_context(|| format!("reading {}", input.display()))?;
+    if input.file_stem().and_then(|name| name.to_str()) != Some(Digest::of(&bytes).hex()) {
+        bail!("{} is not what its name says", input.display());
+    }
+    let compiled = engine::compiling()?.precompile_component(&bytes)?;
+    fs::write(output, compiled).with_context(|| format!("writing {}", output.display()))
+}
+
+impl Compiler {
+    /// The compiled component, from the cache when it is there. `file` is the component, named by its digest.
+    pub(super) async fn component(&self, engine: &Engine, digest: &Digest, file: &Path) -> Result<Component, Refusal> {
+        let cached = self.folder.join(format!("{}-{}.cwasm", digest.hex(), engine::compatibility(engine)));
+        if cached.exists() {
+            match map(engine, &cached) {
+                Ok(component) => return Ok(component),
+                Err(error) => {
+                    tracing::warn!(plugin = %digest, %error, "the compiled file does not fit; compiling again")
+                }
+            }
+        }
+        let fresh = cached.with_extension("new");
+        self.run(file, &fresh).await?;
+        // Renamed, never overwritten: an older file may be mapped.
+        fs::rename(&fresh, &cached)
+            .map_err(anyhow::Error::from)
+            .and_then(|()| map(engine, &cached))
+            .map_err(|error| refused(format!("the compiled file cannot be loaded: {error:#}")))
+    }
+
+    async fn run(&self, input: &Path, output: &Path) -> Result<(), Refusal> {
+        let mut child = Command::new(&self.program)
+            .arg("compile-plugin")
+            .args([input, output])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| refused(format!("{} does not start: {error}", self.program.display())))?;
+        let stderr = child.stderr.take();
+        let ended = async {
+            let mut said = Vec::new();
+            if let Some(stderr) = stderr {
+                // What it says is only for people; a broken pipe shows in the status too.
+                stderr.take(16 << 10).read_to_end(&mut said).await.ok();
+            }
+            (child.wait().await, said)
+        };
+        #[expect(clippy::disallowed_methods, reason = "a child process takes true time; no test moves it by hand")]
+        let ended = tokio::time::timeout(self.limit, ended).await;
+        match ended {
+            Ok((Ok(status), _)) if status.success() => Ok(()),
+            Ok((Ok(status), said)) => {
+                let said = text::plain(String::from_utf8_lossy(&said).trim(), 1000);
+                Err(refused(format!("compiling ended with {status}: {said}")))
+            }
+            Ok((Err(error), _)) => Err(refused(format!("waiting for the compiling child: {error}"))),
+            Err(_) => Err(refused(format!("compiling took longer than {} s", self.limit.as_secs()))),
+        }
+    }
+}
+
+fn map(engine: &Engine, file: &Path) -> anyhow::Result<Component> {
+    #[expect(
+        unsafe_code,
+        reason = "maps native code that this host's own child wrote, in a folder that only this user can write"
+    )]
+    // SAFETY: the file came out of `compile_child`, under a name made from the digest and the engine; it is never taken from
+    // anyone else and never changed after its rename.
+    let component = unsafe { Component::deserialize_file(engine, file) }?;
+    Ok(component)
+}
+
+fn refused(message: String) -> Refusal {
+    Refusal::new("plugin-compile-failed", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_child_refuses_a_file_that_is_not_what_its_name_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join(format!("{}.wasm", Digest::of(b"something else").hex()));
+        fs::write(&input, b"\0asm").unwrap();
+        let refused = compile_child(&input, &folder.path().join("out"));
+        assert!(refused.is_err_and(|e| e.to_string().contains("not what its name says")));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_never_ends_is_ended_and_a_child_that_fails_is_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let compiler = |script: &str, name: &str, limit: u64| {
+            let program = folder.path().join(name);
+            fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            let limit = std::time::Duration::from_millis(limit);
+            Compiler { program, folder: folder.path().into(), limit }
+        };
+        let endless = compiler("exec /bin/sleep 60", "endless", 50).run(Path::new("in"), Path::new("out")).await;
+        assert!(endless.is_err_and(|r| r.message.contains("took longer")));
+        let failing =
+            compiler("echo no such opcode >&2; exit 3", "failing", 5_000).run(Path::new("in"), Path::new("out")).await;
+        assert!(failing.is_err_and(|r| r.message.contains("no such opcode")));
+    }
+}

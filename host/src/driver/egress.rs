@@ -1,0 +1,370 @@
+//! The gate: the only way out of a driver, and the only place that puts a secret into a request.
+//!
+//! A request names an endpoint of the plugin's manifest; the operator bound that name to a URL. Everything else is denied, and
+//! noted. The gate writes down each exchange as it saw it: that, and not the driver's word, is what proofs are checked against.
+//! Redirects are data. Read `egress/url.rs` next.
+
+mod echoes;
+mod headers;
+mod places;
+mod url;
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, Uri, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use reqwest::redirect;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
+
+pub(super) use echoes::Echoes;
+pub(super) use places::{Access, Places, is_like};
+pub(super) use url::Base;
+
+use super::secrets::Secret;
+use super::text;
+use crate::clock::Clock;
+use crate::model::{Endpoint, Exchange};
+
+/// Requests to one far side at once, over all calls: BMCs freeze under more.
+const AT_ONCE: usize = 4;
+const CONNECT: Duration = Duration::from_secs(10);
+/// Denied requests that are written down in one call.
+const DENIALS: usize = 16;
+/// Characters of a path that are written down.
+const PATH: usize = 1024;
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
+type Sent<T> = Box<dyn Future<Output = Result<T, Error>> + Send>;
+
+/// A far side as one operator's binding has it: where, and how many at once. Shared by all calls to it.
+pub(super) struct Line {
+    base: Base,
+    client: reqwest::Client,
+    turns: Semaphore,
+}
+
+/// The lines that are open, by URL and trusted certificates.
+#[derive(Default)]
+pub(super) struct Lines(Mutex<HashMap<(String, Option<String>), Arc<Line>>>);
+
+/// One endpoint in one call.
+pub(super) struct Bound {
+    pub(super) line: Arc<Line>,
+    pub(super) basic: Option<(String, Arc<Secret>)>,
+}
+
+/// What one call may send and to whom, and the book that the gate keeps of it.
+pub(super) struct Egress {
+    pub(super) endpoints: BTreeMap<String, Bound>,
+    pub(super) places: Places,
+    pub(super) echoes: Echoes,
+    pub(super) agent: String,
+    pub(super) requests: u32,
+    pub(super) request_body: usize,
+    pub(super) response_body: usize,
+    pub(super) clock: Clock,
+    pub(super) book: Arc<Book>,
+}
+
+/// What the gate saw in one call. It outlives the call, however that ends.
+pub(super) struct Book(Mutex<Pages>);
+
+#[derive(Default)]
+struct Pages {
+    exchanges: Vec<Exchange>,
+    denials: Vec<String>,
+    denied: usize,
+    /// Requests that the call may still send.
+    left: u32,
+}
+
+/// The hooks of one store.
+pub(super) struct Gate(pub(super) Arc<Egress>);
+
+/// Why a request was not sent, or what went wrong with it.
+enum Stop {
+    /// One sentence for people, after "was denied: ".
+    Denied(String),
+    Failed(Error),
+}
+
+impl Lines {
+    /// The error says what is wrong with the binding.
+    pub(super) fn line(&self, endpoint: &Endpoint) -> Result<Arc<Line>, String> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (endpoint.url.clone(), endpoint.tls.ca.clone());
+        if let Some(line) = lines.get(&key) {
+            return Ok(line.clone());
+        }
+        let base = Base::parse(&endpoint.url)?;
+        let client = client(&base, endpoint.tls.ca.as_deref())?;
+        let line = Arc::new(Line { base, client, turns: Semaphore::new(AT_ONCE) });
+        lines.insert(key, line.clone());
+        Ok(line)
+    }
+}
+
+/// Without redirects and proxies, which would walk around the binding; every address vetted; the operator's own certificates in
+/// place of the system's where there are some.
+fn client(base: &Base, ca: Option<&str>) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT)
+        .pool_max_idle_per_host(AT_ONCE)
+        .dns_resolver(url::Vetting { loopback: base.is_loopback() });
+    if let Some(pem) = ca {
+        builder = builder.tls_certs_only(certificates(pem)?);
+    } else if !base.is_https() {
+        // Nothing to trust, so the system's store is not read.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| format!("no HTTP client for this endpoint: {}", chain(&error)))
+}
+
+/// At least one certificate in PEM.
+pub(super) fn certificates(pem: &str) -> Result<Vec<reqwest::Certificate>, String> {
+    let found = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).unwrap_or_default();
+    if found.is_empty() { Err("tls.ca holds no certificate in PEM".into()) } else { Ok(found) }
+}
+
+impl WasiHttpHooks for Gate {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(headers::is_forbidden)
+    }
+
+    /// The scheme is the operator's; what the guest says is not looked at.
+    fn default_scheme(&mut self) -> Option<http::uri::Scheme> {
+        Some(http::uri::Scheme::HTTP)
+    }
+
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        64 << 10
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Sent<(Response<WasiBody>, Sent<()>)> {
+        let egress = self.0.clone();
+        Box::new(async move {
+            let (endpoint, method) = (egress.endpoint(request.uri()), request.method().to_string());
+            let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+            let entry = egress.book.begin(Exchange {
+                at: egress.clock.now(),
+                endpoint: text::plain(&endpoint, 63),
+                method: text::plain(&method, 16),
+                path: text::plain(&path, PATH),
+                status: None,
+                body_sha256: None,
+                bytes: 0,
+                took_ms: 0,
+            });
+            match egress.exchange(&endpoint, request, options, entry).await {
+                Ok(response) => {
+                    let response = response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
+                    Ok((response, Box::new(async { Ok(()) }) as Sent<()>))
+                }
+                Err(Stop::Failed(error)) => Err(error),
+                Err(Stop::Denied(why)) => {
+                    let what = text::plain(&format!("{method} http://{endpoint}{path}"), PATH);
+                    tracing::warn!(target: "gate", request = what, why, "denied a driver's request");
+                    egress.book.deny(format!("{what}: {why}"));
+                    Err(Error::HttpRequestDenied)
+                }
+            }
+        })
+    }
+}
+
+impl Egress {
+    /// The whole authority: user and port included, so that nothing but the bare name is ever found.
+    fn endpoint(&self, uri: &Uri) -> String {
+        uri.authority().map_or_else(String::new, |authority| authority.as_str().to_owned())
+    }
+
+    async fn exchange(
+        &self,
+        endpoint: &str,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        entry: Option<usize>,
+    ) -> Result<Response<Bytes>, Stop> {
+        let denied = |why: &str| Stop::Denied(why.to_owned());
+        let entry = entry.ok_or_else(|| Stop::Denied(format!("a call has {} requests", self.requests)))?;
+        let bound = self
+            .endpoints
+            .get(endpoint)
+            .ok_or_else(|| Stop::Denied(format!("{:?} is no endpoint of this backend", text::plain(endpoint, 63))))?;
+        let (parts, body) = request.into_parts();
+        let method = parts.method.as_str();
+        if !METHODS.contains(&method) {
+            return Err(denied("no such method passes the gate"));
+        }
+        if places::has_placeholder(parts.uri.to_string().as_bytes()) {
+            return Err(denied("a placeholder in the path or query"));
+        }
+        if parts.headers.values().any(|value| places::has_placeholder(value.as_bytes())) {
+            return Err(denied("a placeholder in a header"));
+        }
+        if parts.headers.keys().any(headers::is_forbidden) {
+            return Err(denied("a header that only the gate sets"));
+        }
+        let path = parts.uri.path();
+        let url = bound.line.base.join(path, parts.uri.query()).map_err(Stop::Denied)?;
+        let limit = self.request_body;
+        let body = Limited::new(body, limit)
+            .collect()
+            .await
+            .map_err(|_| Stop::Failed(Error::HttpRequestBodySize(Some(limit as u64))))?;
+        let body = self.places.fill(endpoint, method, path, body.to_bytes().into()).map_err(Stop::Denied)?;
+
+        // Closed never, so waiting cannot fail; the call's wall time bounds it.
+        let _turn = bound.line.turns.acquire().await.map_err(|_| Stop::Failed(Error::ConnectionLimitReached))?;
+        let mut sending = bound
+            .line
+            .client
+            .request(parts.method.clone(), url.clone())
+            .headers(headers::outgoing(&parts.headers))
+            .header(header::USER_AGENT, &self.agent)
+            .body(body);
+        if let Some((username, password)) = &bound.basic {
+            sending = sending.basic_auth(username, Some(password.reveal()));
+        }
+        if let Some(limit) = options.and_then(|options| options.first_byte_timeout) {
+            sending = sending.timeout(limit);
+        }
+        let began = self.clock.now();
+        let answer = sending.send().await.map_err(|error| Stop::Failed(failure(&error)))?;
+        let status = answer.status();
+        self.book.answered(entry, status.as_u16());
+        let mut headers = headers::incoming(answer.headers(), endpoint, &bound.line.base, &url);
+        let body = self.receive(answer).await.map_err(Stop::Failed)?;
+        self.book.read(entry, &body, self.clock.now().saturating_sub(began));
+
+        self.echoes.hush_headers(&mut headers);
+        let body = self.echoes.hush_body(body);
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
+    async fn receive(&self, answer: reqwest::Response) -> Result<Vec<u8>, Error> {
+        let too_large = || Error::HttpResponseBodySize(Some(self.response_body as u64));
+        if let Some(coding) = coded(answer.headers()) {
+            return Err(Error::HttpResponseContentCoding(Some(coding)));
+        }
+        if answer.content_length().is_some_and(|length| length > self.response_body as u64) {
+            return Err(too_large());
+        }
+        let mut answer = answer;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| failure(&error))? {
+            if body.len() + chunk.len() > self.response_body {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// An encoding that nobody asked for: such a body could not be searched for secrets.
+fn coded(headers: &HeaderMap) -> Option<String> {
+    let coding = headers.get(header::CONTENT_ENCODING)?.to_str().unwrap_or("?");
+    (!coding.eq_ignore_ascii_case("identity")).then(|| text::plain(coding, 63))
+}
+
+fn failure(error: &reqwest::Error) -> Error {
+    if error.is_timeout() {
+        Error::HttpResponseTimeout
+    } else if error.is_connect() {
+        let why = chain(error);
+        if why.contains("no driver may reach") || why.contains("is this host") {
+            Error::DestinationIpProhibited
+        } else {
+            Error::ConnectionRefused
+        }
+    } else if error.is_body() || error.is_decode() {
+        Error::HttpResponseIncomplete
+    } else {
+        Error::ConnectionTerminated
+    }
+}
+
+/// The error and its sources, without the URL, which the guest shall not see.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}{}{source}", if text.is_empty() { "" } else { ": " });
+        next = source.source();
+    }
+    text
+}
+
+impl Book {
+    pub(super) fn limited(requests: u32) -> Self {
+        Self(Mutex::new(Pages { left: requests, ..Pages::default() }))
+    }
+
+    /// Written before anything is sent, so that a call that is cut has it too. None when the call has no request left.
+    fn begin(&self, exchange: Exchange) -> Option<usize> {
+        let mut pages = self.pages();
+        pages.left = pages.left.checked_sub(1)?;
+        pages.exchanges.push(exchange);
+        Some(pages.exchanges.len() - 1)
+    }
+
+    fn answered(&self, entry: usize, status: u16) {
+        if let Some(exchange) = self.pages().exchanges.get_mut(entry) {
+            exchange.status = Some(status);
+        }
+    }
+
+    fn read(&self, entry: usize, body: &[u8], took: i64) {
+        let hash = Sha256::digest(body).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        if let Some(exchange) = self.pages().exchanges.get_mut(entry) {
+            exchange.body_sha256 = Some(hash);
+            exchange.bytes = body.len() as u64;
+            exchange.took_ms = u64::try_from(took).unwrap_or(0);
+        }
+    }
+
+    fn deny(&self, what: String) {
+        let mut pages = self.pages();
+        pages.denied += 1;
+        if pages.denials.len() < DENIALS {
+            pages.denials.push(what);
+        }
+    }
+
+    pub(super) fn exchanges(&self) -> Vec<Exchange> {
+        self.pages().exchanges.clone()
+    }
+
+    /// How many were denied, and the first of them.
+    pub(super) fn denied(&self) -> Option<(usize, String)> {
+        let pages = self.pages();
+        pages.denials.first().map(|first| (pages.denied, first.clone()))
+    }
+
+    fn pages(&self) -> std::sync::MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,112 @@
+//! The engine that runs components: which features of WebAssembly they may use, the pool that they run in, and the tick that
+//! interrupts them.
+//!
+//! The figures were measured; ARCHITECTURE.md has them. Next: `limits.rs`, what one call may use.
+
+use std::time::Duration;
+
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
+
+use super::bindings::log;
+use super::limits::State;
+use crate::config::Sandbox;
+
+/// How often running components are interrupted, to count their CPU time and to let others run.
+pub(super) const TICK: Duration = Duration::from_millis(10);
+
+/// Of one instance. Python and JavaScript components have dozens of core instances and tables; Rust ones about five.
+pub(super) const CORE_INSTANCES: u32 = 60;
+pub(super) const TABLES: u32 = 60;
+pub(super) const MEMORIES: u32 = 4;
+pub(super) const TABLE_ELEMENTS: usize = 20_000;
+
+/// The engine of the service, with its ticker. Compiles nothing by itself.
+pub(super) fn serving(sandbox: &Sandbox) -> anyhow::Result<Engine> {
+    let engine = Engine::new(&settings(sandbox))?;
+    let weak = engine.weak();
+    std::thread::Builder::new().name("epoch".into()).spawn(move || {
+        // Ends with the engine.
+        while let Some(engine) = weak.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "CPU time is measured in true ticks; no test moves it by hand"
+            )]
+            std::thread::sleep(TICK);
+        }
+    })?;
+    Ok(engine)
+}
+
+/// The engine of the compiling child: the same settings, or the service could not load what it makes.
+pub(super) fn compiling() -> anyhow::Result<Engine> {
+    Ok(Engine::new(&settings(&Sandbox { slots: 1, ..Sandbox::default() }))?)
+}
+
+/// Everything a component may import. The context behind it grants nothing: no files, no environment, no sockets.
+pub(super) fn linker(engine: &Engine) -> anyhow::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+/// Changes when compiled files of another engine or another setting no longer fit.
+pub(super) fn compatibility(engine: &Engine) -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+fn settings(sandbox: &Sandbox) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    let slots = sandbox.slots.max(1);
+    pool.total_component_instances(slots)
+        .total_stacks(slots)
+        .total_core_instances(slots.saturating_mul(8).max(CORE_INSTANCES))
+        .total_memories(slots.saturating_mul(MEMORIES))
+        .total_tables(slots.saturating_mul(8).max(TABLES))
+        .max_memory_size(sandbox.memory)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .max_component_instance_size(2 << 20)
+        .max_core_instance_size(2 << 20)
+        .linear_memory_keep_resident(128 << 10)
+        .table_keep_resident(16 << 10)
+        .async_stack_keep_resident(16 << 10)
+        .max_unused_warm_slots(slots.min(64));
+
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .epoch_interruption(true)
+        .cranelift_opt_level(OptLevel::Speed)
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        .max_wasm_stack(512 << 10)
+        .async_stack_size(1 << 20)
+        // A smaller surface: what compilers for wasip2 do not emit.
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_child_compiles_fits_every_size_of_the_service() {
+        let child = compatibility(&compiling().unwrap());
+        for (slots, memory) in [(1, 16 << 20), (64, 64 << 20), (8, 256 << 20)] {
+            let service = serving(&Sandbox { slots, memory, ..Sandbox::default() }).unwrap();
+            assert_eq!(compatibility(&service), child, "{slots} slots of {memory} bytes");
+        }
+    }
+}

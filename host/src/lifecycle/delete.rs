@@ -1,0 +1,52 @@
+//! Delete an instance: undo every holding, last taken first, whatever its create left.
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::task::Undo;
+use crate::driver::Drivers;
+use crate::flow::List;
+use crate::model::{Ending, Erase, Fault, Instance, InstanceId, Invalid, Role};
+use crate::store::{Effect, InstanceChange, Store};
+
+pub(super) const KIND: &str = "instance.delete";
+pub(super) const VERSION: u32 = 1;
+
+/// 1. `undeploy`  powers off, erases as the flavor says
+/// 2. `unenroll`  removes the node from management
+/// 3. `release`   gives it back to the pool
+///
+/// It is an undo itself and never turns round: what fails is tried again, and then an operator must look.
+pub(super) fn instance(store: &Store, drivers: &Drivers) -> List<Delete> {
+    List::new(KIND, VERSION)
+        .then(Undo::of(Role::Deploy, store, drivers))
+        .then(Undo::of(Role::Enroll, store, drivers))
+        .then(Undo::of(Role::Compose, store, drivers))
+        .never_turns()
+        .ends(ends)
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Delete {
+    pub(super) erase: Erase,
+}
+
+impl Delete {
+    pub(super) fn of(instance: &Instance) -> Self {
+        Self { erase: instance.order.erase }
+    }
+
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(self).map_err(|e| Invalid::new("erase", e.to_string()).into())
+    }
+}
+
+fn ends(id: InstanceId, _: &Delete, ending: Ending, fault: Option<&Fault>) -> Vec<Effect> {
+    let change = match ending {
+        Ending::Done | Ending::Reverted => InstanceChange { gone: true, ..InstanceChange::of(id) },
+        Ending::NeedsOperator => {
+            InstanceChange { reason: fault.map(|fault| fault.message.clone()), ..InstanceChange::of(id) }
+        }
+    };
+    vec![Effect::Instance(change)]
+}

@@ -1,0 +1,76 @@
+//! The tasks: one file each, `execute` and its undo together. `undo.rs` is the one way back, for reverts and for delete.
+
+mod compose;
+mod deploy;
+mod enroll;
+mod undo;
+mod verify;
+
+use std::time::Duration;
+
+pub(super) use compose::Compose;
+pub(super) use deploy::Deploy;
+pub(super) use enroll::Enroll;
+pub(super) use undo::Undo;
+pub(super) use verify::Verify;
+
+use crate::driver::{Call, Doing};
+use crate::flow::{Begin, Cx, Outcome};
+use crate::model::{Fault, FaultKind, Holding, Name, Role};
+use crate::store::{Effect, Intent, Store};
+
+/// The first word of what this task takes.
+fn intend(begin: &Begin, role: Role, backend: Option<&Name>) -> Vec<Effect> {
+    let intent = |backend: &Name| {
+        Effect::Intend(Intent {
+            instance: begin.instance,
+            role,
+            backend: backend.clone(),
+            operation: begin.doing(),
+            mark: begin.mark(),
+        })
+    };
+    backend.map(intent).into_iter().collect()
+}
+
+/// What the commit that began this task inserted.
+async fn intended(store: &Store, cx: &Cx) -> Result<Holding, Outcome> {
+    match store.holding(cx.at.doing()).await {
+        Ok(Some(holding)) => Ok(holding),
+        Ok(None) => {
+            Err(Outcome::Fail(Fault::new(FaultKind::Rejected, "the flavor's route names no backend for this step")))
+        }
+        Err(error) => Err(Outcome::retry(format!("the store did not say what was intended: {error}"))),
+    }
+}
+
+fn call(cx: &Cx, access_of: Option<Name>) -> Call {
+    Call { operation: cx.operation(), attempt: cx.attempt, checkpoint: cx.checkpoint.clone(), access_of }
+}
+
+/// A doing verb's answer as an outcome; its checkpoint is the holding's trail.
+fn settle<T>(cx: &mut Cx, answer: Result<Doing<T>, Fault>, done: impl FnOnce(&mut Cx, T)) -> Outcome {
+    match answer {
+        Ok(Doing::Done(value)) => {
+            done(cx, value);
+            Outcome::Done
+        }
+        Ok(Doing::Pending(pause)) => {
+            cx.also(Effect::Trail { operation: cx.at.doing(), checkpoint: pause.checkpoint.clone() });
+            Outcome::Pending {
+                checkpoint: pause.checkpoint,
+                after: pause.after,
+                percent: pause.percent,
+                note: pause.note,
+            }
+        }
+        Err(fault) => failed(fault, None),
+    }
+}
+
+fn failed(fault: Fault, after: Option<Duration>) -> Outcome {
+    match fault.kind {
+        FaultKind::Retry => Outcome::Retry { fault, after },
+        _ => Outcome::Fail(fault),
+    }
+}

@@ -1,0 +1,78 @@
+//! Writes the image, boots, waits; powers off and erases as the flavor says.
+
+use async_trait::async_trait;
+
+use super::{Undo, call, failed, intend, intended, settle};
+use crate::driver::{DeployOrder, Drivers};
+use crate::flow::{Begin, Cx, Outcome, Task};
+use crate::lifecycle::create::Create;
+use crate::model::{Direction, Fault, FaultKind, Role};
+use crate::store::{Effect, InstanceChange, Store};
+
+pub(in crate::lifecycle) struct Deploy {
+    store: Store,
+    drivers: Drivers,
+    undo: Undo,
+}
+
+impl Deploy {
+    pub(in crate::lifecycle) fn with(store: &Store, drivers: &Drivers) -> Self {
+        Self { store: store.clone(), drivers: drivers.clone(), undo: Undo::of(Role::Deploy, store, drivers) }
+    }
+}
+
+#[async_trait]
+impl Task<Create> for Deploy {
+    fn name(&self) -> &'static str {
+        "deploy"
+    }
+
+    fn begin(&self, begin: &Begin, create: &Create) -> Vec<Effect> {
+        match begin.direction {
+            Direction::Execute => intend(begin, Role::Deploy, create.deployer()),
+            Direction::Revert => self.undo.begin(begin),
+        }
+    }
+
+    async fn execute(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
+        let Some(enrolled) = &create.enrolled else {
+            return Outcome::Fail(Fault::new(FaultKind::Broken, "there is no enrolled node to deploy to"));
+        };
+        let holding = match intended(&self.store, cx).await {
+            Ok(holding) => holding,
+            Err(outcome) => return outcome,
+        };
+        let deployer = match self.drivers.deployer(holding.revision).await {
+            Ok(deployer) => deployer,
+            Err(fault) => return failed(fault, None),
+        };
+        cx.calls(holding.backend.as_str(), deployer.plugin());
+        let order = DeployOrder {
+            node: enrolled.handle.clone(),
+            image: create.order.image.backends.get(&holding.backend).cloned().unwrap_or_default(),
+            hostname: create.order.hostname.clone(),
+            user_data: create.order.user_data.clone(),
+            ssh_keys: create.order.ssh_keys.clone(),
+            networks: serde_json::Map::new(),
+        };
+        let answer = deployer.deploy(call(cx, None), &holding.mark, &order).await;
+        cx.saw(answer.exchanges);
+        settle(cx, answer.result, |cx, deployed| {
+            cx.note("active");
+            cx.also(Effect::Hold {
+                operation: cx.at.doing(),
+                handle: deployed.handle,
+                facts: deployed.facts,
+                node: None,
+            });
+            cx.also(Effect::Instance(InstanceChange {
+                addresses: Some(deployed.addresses),
+                ..InstanceChange::of(cx.at.instance)
+            }));
+        })
+    }
+
+    async fn revert(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
+        self.undo.run(cx, create.order.erase).await
+    }
+}

@@ -1,0 +1,203 @@
+//! The one way back: undo the last holding of a role, then look whether it is gone.
+//!
+//! A driver's *done* is not believed by itself: the holding is settled only when `find` promises that nothing of the mark is left.
+//! Undoing the holding, and not the answer, also covers an answer that was lost.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::failed;
+use crate::driver::{Answer, Call, Doing, Drivers, Presence};
+use crate::flow::{Begin, Cx, Outcome, Task};
+use crate::lifecycle::delete::Delete;
+use crate::model::{Erase, Fault, FaultKind, Holding, HoldingState, Name, Role};
+use crate::store::{Effect, Store, Undone};
+
+pub(in crate::lifecycle) struct Undo {
+    role: Role,
+    store: Store,
+    drivers: Drivers,
+}
+
+/// How far an undo is, in the flow's checkpoint.
+#[derive(Serialize, Deserialize)]
+enum Stage {
+    /// The driver's own checkpoint.
+    Undoing(Vec<u8>),
+    /// It answered done; whether it is gone is still to be seen.
+    Confirming,
+}
+
+impl Undo {
+    pub(in crate::lifecycle) fn of(role: Role, store: &Store, drivers: &Drivers) -> Self {
+        Self { role, store: store.clone(), drivers: drivers.clone() }
+    }
+
+    pub(super) fn begin(&self, begin: &Begin) -> Vec<Effect> {
+        vec![Effect::BeginUndo { instance: begin.instance, role: self.role }]
+    }
+
+    /// Done when the instance holds nothing of this role any more.
+    pub(super) async fn run(&self, cx: &mut Cx, erase: Erase) -> Outcome {
+        let undone = match self.store.last_holding(cx.at.instance, self.role).await {
+            Ok(Some(undone)) => undone,
+            Ok(None) => return Outcome::Done,
+            Err(error) => return Outcome::retry(format!("the store did not say what is held: {error}")),
+        };
+        if undone.holding.state == HoldingState::Disputed {
+            return Outcome::Fail(disputed(&undone.holding));
+        }
+        let outcome = self.undo(cx, &undone, erase).await;
+        if let Outcome::Retry { fault, .. } | Outcome::Fail(fault) = &outcome {
+            cx.also(Effect::Owe { holding: undone.holding.id, fault: fault.clone() });
+        }
+        outcome
+    }
+
+    async fn undo(&self, cx: &mut Cx, undone: &Undone, erase: Erase) -> Outcome {
+        let stage = cx.checkpoint.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let checkpoint = match stage {
+            Some(Stage::Confirming) => return self.confirm(cx, undone).await,
+            Some(Stage::Undoing(checkpoint)) => Some(checkpoint),
+            None => None,
+        };
+        let answer = match self.call(cx, undone, checkpoint, erase).await {
+            Ok(answer) => answer,
+            Err(fault) => return failed(fault, None),
+        };
+        cx.saw(answer.exchanges);
+        match answer.result {
+            Ok(Doing::Done(_)) => self.confirm(cx, undone).await,
+            Ok(Doing::Pending(pause)) => match serde_json::to_vec(&Stage::Undoing(pause.checkpoint)) {
+                Ok(checkpoint) => {
+                    Outcome::Pending { checkpoint, after: pause.after, percent: pause.percent, note: pause.note }
+                }
+                Err(error) => Outcome::retry(error.to_string()),
+            },
+            Err(fault) => failed(fault, None),
+        }
+    }
+
+    /// Only a promise that nothing is left settles the holding.
+    async fn confirm(&self, cx: &mut Cx, undone: &Undone) -> Outcome {
+        let answer = match self.find(cx, undone).await {
+            Ok(answer) => answer,
+            Err(fault) => return failed(fault, None),
+        };
+        cx.saw(answer.exchanges);
+        match answer.result {
+            Ok(Presence::Absent) => {
+                cx.note(format!("{} is gone from {}", undone.holding.mark, undone.holding.backend));
+                cx.also(Effect::Settle(undone.holding.id));
+                Outcome::Done
+            }
+            Ok(Presence::Present { handle, state, .. }) => Outcome::retry(format!(
+                "{} answered that {handle} was given back, and still shows it as {state}",
+                undone.holding.backend
+            )),
+            Ok(Presence::Unsettled(after)) => confirming(after, &undone.holding),
+            Err(fault) => failed(fault, None),
+        }
+    }
+
+    async fn call(
+        &self,
+        cx: &mut Cx,
+        undone: &Undone,
+        checkpoint: Option<Vec<u8>>,
+        erase: Erase,
+    ) -> Result<Answer<Doing<serde_json::Map<String, serde_json::Value>>>, Fault> {
+        let Undone { holding, revision } = undone;
+        let call = self.driver_call(cx, checkpoint, holding).await;
+        let backend = holding.backend.as_str();
+        match self.role {
+            Role::Compose => {
+                let composer = self.drivers.composer(*revision).await?;
+                cx.calls(backend, composer.plugin());
+                Ok(composer.release(call, holding, erase).await)
+            }
+            Role::Enroll => {
+                let enroller = self.drivers.enroller(*revision).await?;
+                cx.calls(backend, enroller.plugin());
+                Ok(enroller.unenroll(call, holding).await)
+            }
+            Role::Deploy => {
+                let deployer = self.drivers.deployer(*revision).await?;
+                cx.calls(backend, deployer.plugin());
+                Ok(deployer.undeploy(call, holding, erase).await)
+            }
+        }
+    }
+
+    async fn find(&self, cx: &mut Cx, undone: &Undone) -> Result<Answer<Presence>, Fault> {
+        let Undone { holding, revision } = undone;
+        let call = self.driver_call(cx, None, holding).await;
+        match self.role {
+            Role::Compose => Ok(self.drivers.composer(*revision).await?.find(call, holding).await),
+            Role::Enroll => Ok(self.drivers.enroller(*revision).await?.find(call, holding).await),
+            Role::Deploy => Ok(self.drivers.deployer(*revision).await?.find(call, holding).await),
+        }
+    }
+
+    async fn driver_call(&self, cx: &Cx, checkpoint: Option<Vec<u8>>, holding: &Holding) -> Call {
+        Call { operation: cx.operation(), attempt: cx.attempt, checkpoint, access_of: self.made_by(holding).await }
+    }
+
+    /// The backend that composed the node: its access is how the enrolling side reaches the machine.
+    async fn made_by(&self, holding: &Holding) -> Option<Name> {
+        if self.role != Role::Enroll {
+            return None;
+        }
+        self.store
+            .last_holding(holding.instance, Role::Compose)
+            .await
+            .ok()
+            .flatten()
+            .map(|undone| undone.holding.backend)
+    }
+}
+
+#[async_trait]
+impl Task<Delete> for Undo {
+    fn name(&self) -> &'static str {
+        match self.role {
+            Role::Compose => "release",
+            Role::Enroll => "unenroll",
+            Role::Deploy => "undeploy",
+        }
+    }
+
+    fn begin(&self, begin: &Begin, _: &Delete) -> Vec<Effect> {
+        self.begin(begin)
+    }
+
+    async fn execute(&self, cx: &mut Cx, delete: &mut Delete) -> Outcome {
+        self.run(cx, delete.erase).await
+    }
+
+    /// Its flow never turns.
+    async fn revert(&self, _: &mut Cx, _: &mut Delete) -> Outcome {
+        Outcome::Done
+    }
+}
+
+/// What another instance has is given back only after a person looked.
+fn disputed(holding: &Holding) -> Fault {
+    let message = holding.fault.as_ref().map_or("it is disputed", |fault| fault.message.as_str());
+    let advice = "giving it back could take it from there: look at the far side, then retry this flow";
+    Fault::new(FaultKind::Conflict, format!("{message}; {advice}"))
+}
+
+fn confirming(after: Duration, holding: &Holding) -> Outcome {
+    match serde_json::to_vec(&Stage::Confirming) {
+        Ok(checkpoint) => Outcome::Pending {
+            checkpoint,
+            after,
+            percent: None,
+            note: format!("an earlier request to {} may still take effect: waiting until it cannot", holding.backend),
+        },
+        Err(error) => Outcome::retry(error.to_string()),
+    }
+}
