@@ -1,0 +1,76 @@
+//! Requests to the service and to the simulator's control.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// One origin.
+#[derive(Clone)]
+pub struct Http {
+    base: String,
+    client: reqwest::Client,
+}
+
+/// Status and body; null for a body that is no JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Http {
+    pub fn to(base: impl Into<String>) -> Result<Self> {
+        // Installing it twice is harmless.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
+        Ok(Self { base: base.into(), client })
+    }
+
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.send(reqwest::Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(reqwest::Method::POST, path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(reqwest::Method::PUT, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Answer> {
+        self.send(reqwest::Method::DELETE, path, None).await
+    }
+
+    /// A file's bytes as they are.
+    pub async fn upload(&self, path: &str, bytes: Vec<u8>) -> Result<Answer> {
+        let request = self.client.post(format!("{}{path}", self.base)).header("content-type", "application/wasm");
+        Self::answer(request.body(bytes).send().await?).await
+    }
+
+    async fn send(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        Self::answer(request.send().await.with_context(|| format!("asking {}{path}", self.base))?).await
+    }
+
+    async fn answer(response: reqwest::Response) -> Result<Answer> {
+        let status = response.status().as_u16();
+        let body = response.bytes().await?;
+        Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+    }
+}
+
+impl Answer {
+    /// The body of a success; an error with the body of anything else.
+    pub fn ok(self) -> Result<Value> {
+        ensure!((200..300).contains(&self.status), "answered {}: {}", self.status, self.body);
+        Ok(self.body)
+    }
+}

@@ -1,0 +1,25 @@
+//! The real binary, the real components and the simulators, started on free loopback ports.
+//!
+//! [`Stack`] is all of it together; [`Sim`] and [`Service`] are its halves. What a test asks about the end it asks of the simulator's
+//! own ledger, never of a driver. `tests/` has the scenarios, `demo.rs` the ones that are shown.
+
+mod clock;
+mod http;
+mod plugin;
+mod process;
+mod service;
+mod sim;
+mod stack;
+
+pub use clock::{pause, stopwatch, until};
+pub use http::{Answer, Http};
+pub use plugin::{for_tests, repacked};
+pub use process::binary;
+pub use service::{Patience, Service};
+pub use sim::Sim;
+pub use stack::{BMC_PASSWORD, Options, Stack};
+
+/// Where `cargo xtask plugins` puts the packed drivers.
+pub fn plugins() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins")
+}

@@ -1,0 +1,120 @@
+//! `moganite serve` in a process of its own, on a state folder that outlives it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::clock::until;
+use crate::http::Http;
+use crate::process::{Process, binary};
+
+pub struct Service {
+    process: Process,
+    pub api: Http,
+    pub state: PathBuf,
+}
+
+/// How long the service waits: short here, and always the same way of waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    pub longest_wait: Duration,
+    pub backoff: Duration,
+    pub attempts: u32,
+    pub revert_attempts: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            longest_wait: Duration::from_millis(250),
+            backoff: Duration::from_millis(50),
+            attempts: 20,
+            revert_attempts: 40,
+        }
+    }
+}
+
+impl Service {
+    /// Starts and waits until every plugin that it was given is compiled or refused.
+    pub async fn start(state: &Path, plugins: &Path, patience: Patience) -> Result<Self> {
+        let words = [
+            "serve".to_owned(),
+            "--state".to_owned(),
+            state.display().to_string(),
+            "--plugins".to_owned(),
+            plugins.display().to_string(),
+            "--listen".to_owned(),
+            "127.0.0.1:0".to_owned(),
+            format!("--longest-wait-ms={}", patience.longest_wait.as_millis()),
+            format!("--backoff-ms={}", patience.backoff.as_millis()),
+            format!("--attempts={}", patience.attempts),
+            format!("--revert-attempts={}", patience.revert_attempts),
+        ];
+        let mut process = Process::spawn(&binary("moganite")?, &words, &state.join("../service.log"))?;
+        let line = process.line().await?;
+        let address = line.strip_prefix("listening on ").with_context(|| format!("an unexpected first line: {line}"))?;
+        let service = Self { api: Http::to(address)?, process, state: state.to_owned() };
+        service.until_plugins_are_ready().await?;
+        Ok(service)
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.process.child.id()
+    }
+
+    /// As a power cut would: no handler runs.
+    pub async fn kill(mut self) -> Result<()> {
+        self.process.child.kill().await.context("kill -9 of the service")
+    }
+
+    /// The newest digest of a plugin by this name.
+    pub async fn digest(&self, plugin: &str) -> Result<String> {
+        let plugins = self.api.get("/v1/plugins").await?.ok()?;
+        let items = plugins["items"].as_array().cloned().unwrap_or_default();
+        let found = items.iter().rev().find(|item| item["name"] == plugin);
+        let digest = found.and_then(|item| item["digest"].as_str()).map(str::to_owned);
+        digest.with_context(|| format!("no plugin {plugin}: {plugins}"))
+    }
+
+    /// The instance when it is what `is` says.
+    pub async fn instance(&self, id: &str, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
+        until(&format!("instance {id}: {what}"), Duration::from_secs(60), async || {
+            let answer = self.api.get(&format!("/v1/instances/{id}")).await?;
+            Ok(Some(answer.body).filter(|body| is(body)))
+        })
+        .await
+    }
+
+    pub async fn instance_in(&self, id: &str, state: &str) -> Result<Value> {
+        self.instance(id, state, |instance| instance["state"] == state).await
+    }
+
+    pub async fn instance_gone(&self, id: &str) -> Result<()> {
+        until(&format!("instance {id} gone"), Duration::from_secs(60), async || {
+            let answer = self.api.get(&format!("/v1/instances/{id}")).await?;
+            Ok((answer.status == 404).then_some(()))
+        })
+        .await
+    }
+
+    /// The flow when it is what `is` says, with its timeline.
+    pub async fn flow(&self, id: &str, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
+        until(&format!("flow {id}: {what}"), Duration::from_secs(60), async || {
+            let flow = self.api.get(&format!("/v1/flows/{id}")).await?.ok()?;
+            Ok(Some(flow).filter(|flow| is(flow)))
+        })
+        .await
+    }
+
+    async fn until_plugins_are_ready(&self) -> Result<()> {
+        until("the plugins to be compiled", Duration::from_secs(180), async || {
+            let plugins = self.api.get("/v1/plugins").await?.ok()?;
+            let items = plugins["items"].as_array().cloned().unwrap_or_default();
+            let settled = !items.is_empty() && items.iter().all(|item| item["state"] != "compiling");
+            Ok(settled.then_some(()))
+        })
+        .await
+    }
+}

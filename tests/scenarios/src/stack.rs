@@ -1,0 +1,143 @@
+//! A service bound to the simulators: the backends `pod-a` and `ironic-1`, the flavor `small`, the image `cirros`.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::service::{Patience, Service};
+use crate::sim::Sim;
+
+pub struct Stack {
+    pub sim: Sim,
+    pub service: Service,
+    pub folder: TempDir,
+    patience: Patience,
+}
+
+/// What a scenario wants otherwise than usual.
+#[derive(Default)]
+pub struct Options<'a> {
+    pub sim: &'a [&'a str],
+    pub patience: Patience,
+    /// Merged into the settings of `pod-a`.
+    pub valence: Value,
+    /// Merged into the settings of `ironic-1`.
+    pub ironic: Value,
+}
+
+/// What the simulated BMCs let in: a canary that must be found in no row and no log.
+pub const BMC_PASSWORD: &str = "bmc-canary-4711-secret";
+
+impl Stack {
+    pub async fn start() -> Result<Self> {
+        Self::with(Options::default()).await
+    }
+
+    pub async fn with(options: Options<'_>) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let state = folder.path().join("state");
+        std::fs::create_dir(&state)?;
+        let mut words = vec!["--bmc-password", BMC_PASSWORD];
+        words.extend(options.sim);
+        let sim = Sim::start(&words, folder.path()).await?;
+        let service = Service::start(&state, &crate::plugins(), options.patience).await?;
+        let stack = Self { sim, service, folder, patience: options.patience };
+        stack.bind(&options).await?;
+        Ok(stack)
+    }
+
+    /// Ends the service as a power cut would and starts it again on the same state folder.
+    pub async fn restart(self) -> Result<Self> {
+        let Self { sim, service, folder, patience } = self;
+        let state = service.state.clone();
+        service.kill().await?;
+        let service = Service::start(&state, &crate::plugins(), patience).await?;
+        Ok(Self { sim, service, folder, patience })
+    }
+
+    /// POST; answers the instance's id and its flow's.
+    pub async fn create(&self, name: &str, flavor: &str) -> Result<(String, String)> {
+        let order = json!({"name": name, "flavor": flavor, "image": "cirros"});
+        let made = self.service.api.post("/v1/instances", &order).await?.ok()?;
+        Ok((id(&made)?, text(&made, "flow")?))
+    }
+
+    /// DELETE; answers the delete flow's id.
+    pub async fn delete(&self, instance: &str) -> Result<String> {
+        let answer = self.service.api.delete(&format!("/v1/instances/{instance}")).await?.ok()?;
+        text(&answer, "flow")
+    }
+
+    /// DELETE, and waits until it is gone.
+    pub async fn delete_and_wait(&self, instance: &str) -> Result<()> {
+        self.delete(instance).await?;
+        self.service.instance_gone(instance).await
+    }
+
+    pub async fn put_flavor(&self, name: &str, shape: Value) -> Result<()> {
+        let flavor = json!({
+            "name": name, "shape": shape, "erase": "none",
+            "route": {"compose": ["pod-a"], "enroll": ["ironic-1"], "deploy": ["ironic-1"]},
+        });
+        self.service.api.put(&format!("/v1/flavors/{name}"), &flavor).await?.ok().map(drop)
+    }
+
+    /// Everything that the service and its database wrote, as bytes.
+    pub fn written(&self) -> Result<Vec<u8>> {
+        let mut all = std::fs::read(self.folder.path().join("service.log"))?;
+        for file in std::fs::read_dir(&self.service.state)? {
+            let path = file?.path();
+            if path.is_file() {
+                all.extend(std::fs::read(path)?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn bind(&self, options: &Options<'_>) -> Result<()> {
+        let api = &self.service.api;
+        api.put("/v1/secrets/bmc-password", &json!({"value": BMC_PASSWORD})).await?.ok()?;
+        let valence = json!({
+            "plugin": self.service.digest("valence-redfish").await?,
+            "endpoints": {"valence": {"url": self.sim.valence}},
+            "settings": merged(json!({"settle_s": 2, "gone_within_s": 1}), &options.valence),
+            "access": {"address": self.sim.podm, "username": "admin", "password_secret": "bmc-password"},
+        });
+        api.put("/v1/backends/pod-a", &valence).await?.ok().context("binding pod-a")?;
+        let places = ["bmc-address", "bmc-username", "bmc-password"];
+        let ironic = json!({
+            "plugin": self.service.digest("ironic").await?,
+            "endpoints": {"ironic": {"url": self.sim.ironic}},
+            "settings": merged(ironic_settings(), &options.ironic),
+            "grants": places.map(|place| json!({"place": place, "of": "pod-a"})),
+        });
+        api.put("/v1/backends/ironic-1", &ironic).await?.ok().context("binding ironic-1")?;
+        let image = json!({"name": "cirros", "backends": {"ironic-1": {"boot_iso": "http://images.example/cirros.iso"}}});
+        api.put("/v1/images/cirros", &image).await?.ok()?;
+        self.put_flavor("small", json!({"cores": 4, "memory_mib": 8192})).await
+    }
+}
+
+/// As the Redfish emulator needs them.
+fn ironic_settings() -> Value {
+    json!({
+        "deploy_interface": "ramdisk", "boot_interface": "redfish-virtual-media", "bios_interface": "no-bios",
+        "firmware_interface": "no-firmware", "raid_interface": "no-raid", "vendor_interface": "no-vendor",
+        "redfish_verify_ca": false, "automated_clean": true, "configdrive": false, "poll_ms": 50, "settle_ms": 500,
+    })
+}
+
+fn merged(mut settings: Value, more: &Value) -> Value {
+    for (key, value) in more.as_object().into_iter().flatten() {
+        settings[key] = value.clone();
+    }
+    settings
+}
+
+fn id(made: &Value) -> Result<String> {
+    text(made, "id")
+}
+
+fn text(body: &Value, field: &str) -> Result<String> {
+    body[field].as_str().map(str::to_owned).with_context(|| format!("no {field} in {body}"))
+}
