@@ -91,6 +91,9 @@ pub enum Kind {
     /// Somebody else released the node; Valence's record of it can never be removed.
     RecordStuck,
 
+    /// etcd is away when Valence writes its record of an assembled node.
+    EtcdDown,
+
     // Of Ironic.
     /// The node is locked: 409.
     Locked,
@@ -100,6 +103,8 @@ pub enum Kind {
     DeployFails,
     /// Deleting fails, and ends in `error`.
     UndeployError,
+    /// Cleaning fails, nothing is erased, and the node goes into maintenance.
+    CleanFails,
     /// The lock is kept `ms` longer than the state changes; 1,000 when absent.
     SlowLockRelease,
     /// Ironic is killed during the next transition, and started again.

@@ -33,20 +33,18 @@ use version::Version;
 
 /// Answers one request.
 pub(crate) async fn answer(world: &Arc<World>, call: &Call) -> Answer {
-    let mut answer = Version::of(call).and_then(|version| {
-        authorize(world, call)?;
-        route(world, version, call)
-            .map(|answer| answer.with_header("x-openstack-ironic-api-version", &version.to_string()))
+    let version = Version::of(call);
+    let used = version.as_ref().map_or(Version::MIN, |version| *version);
+    let answer = authorize(world, call).and(version).and_then(|version| match call.method {
+        Method::HEAD => Err(Answer::empty(StatusCode::METHOD_NOT_ALLOWED)),
+        _ => route(world, version, call),
     });
-    // A HEAD is refused before anything else is looked at.
-    if call.method == Method::HEAD {
-        answer = Err(Answer::empty(StatusCode::METHOD_NOT_ALLOWED));
-    }
     let request_id = format!("req-{}", world.state().fresh_uuid());
     answer
         .unwrap_or_else(|error| error)
         .with_header("x-openstack-ironic-api-minimum-version", &Version::MIN.to_string())
         .with_header("x-openstack-ironic-api-maximum-version", &Version::MAX.to_string())
+        .with_header("x-openstack-ironic-api-version", &used.to_string())
         .with_header("x-openstack-request-id", &request_id)
 }
 

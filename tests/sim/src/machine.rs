@@ -46,7 +46,7 @@ impl Machine {
             |at: usize| Disk { serial: format!("DSK-{}-{at}", &unique[..12]), gib: options.disk_gib, owner: None };
         let mac =
             |at: usize| format!("52:54:{}:{}:{}:{}{at:x}", &unique[0..2], &unique[2..4], &unique[4..6], &unique[6..7]);
-        Self {
+        let mut machine = Self {
             id: number.to_string(),
             uuid: uuid.to_string(),
             serial: format!("SN-{}", &unique[..12]),
@@ -58,7 +58,13 @@ impl Machine {
             running: false,
             media: None,
             boot: Boot { target: "Hdd".to_owned(), enabled: "Disabled".to_owned(), mode: "UEFI".to_owned() },
+        };
+        if options.emulated_systems {
+            machine.uuid = format!("00000000-0000-4000-8000-{number:012}");
+            machine.id = machine.uuid.clone();
+            machine.macs = vec![format!("52:54:00:00:{:02x}:{:02x}", number / 256, number % 256)];
         }
+        machine
     }
 
     pub(crate) fn path(&self) -> String {

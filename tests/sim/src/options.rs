@@ -62,6 +62,9 @@ pub struct Options {
     #[arg(long, default_value = "bmc-secret-password")]
     pub bmc_password: String,
 
+    /// Systems bear the ids, uuids and MACs of sushy-tools' fake systems, so that what is composed here is a machine of that emulator.
+    #[arg(long)]
+    pub emulated_systems: bool,
     /// Time stands still and moves only by `PUT /clock`.
     #[arg(long)]
     pub hand_clock: bool,

@@ -34,14 +34,14 @@ pub(super) async fn run(world: Arc<World>, uuid: String, work: Work) {
     };
     match outcome {
         Ok(()) => end(&world, &uuid, work.end(), None, None),
-        Err(Failed { sentence, vanishes: true }) => {
+        Err(Failed { sentence, vanishes: true, .. }) => {
             fail_in_passing(&world, &uuid, &sentence, work).await;
             end(&world, &uuid, work.failure(), Some(work.end()), None);
         }
-        Err(Failed { sentence, .. }) => {
+        Err(Failed { sentence, at, .. }) => {
             on(&world, &uuid, |node| note(&world, node, work.event_type(), &sentence));
-            let kept = (work == Work::Deploy).then_some(Provision::Active);
-            end(&world, &uuid, work.failure(), kept, Some(sentence));
+            let kept = (work == Work::Deploy || at.is_some()).then_some(work.end());
+            end(&world, &uuid, at.unwrap_or(work.failure()), kept, Some(sentence));
         }
     }
     let longer = world.faults.fires(Kind::SlowLockRelease).map_or(0, |fault| fault.ms.unwrap_or(1_000));
@@ -53,11 +53,13 @@ pub(super) async fn run(world: Arc<World>, uuid: String, work: Work) {
 struct Failed {
     sentence: String,
     vanishes: bool,
+    /// Where it ends, when it is not where this work's failures end.
+    at: Option<Provision>,
 }
 
 impl From<String> for Failed {
     fn from(sentence: String) -> Self {
-        Self { sentence, vanishes: false }
+        Self { sentence, vanishes: false, at: None }
     }
 }
 
@@ -133,11 +135,20 @@ fn forget_instance(world: &World, uuid: &str) {
     }
 }
 
-/// Erases the disks, if the node's automated cleaning is on or the cleaning was asked for by hand.
+/// Erases the disks, if the node's automated cleaning is on or the cleaning was asked for by hand. A failure puts the node into
+/// maintenance.
 fn clean(world: &World, uuid: &str, by_hand: bool) -> Result<(), Failed> {
     let mut state = world.state();
-    let node = state.ironic.node(uuid).filter(|node| by_hand || node.cleans());
-    let system = node.and_then(Node::system).map(str::to_owned);
+    let Some(node) = state.ironic.node_mut(uuid).filter(|node| by_hand || node.cleans()) else { return Ok(()) };
+    if let Some(fault) = world.faults.fires(Kind::CleanFails) {
+        let reason =
+            fault.message.unwrap_or_else(|| "the agent reported a failure of erase_devices_metadata".to_owned());
+        let sentence = format!("Failed to clean node {uuid}: {reason}");
+        node.maintenance = true;
+        node.maintenance_reason = Some(sentence.clone());
+        return Err(Failed { at: Some(Provision::CleanFailed), ..sentence.into() });
+    }
+    let system = node.system().map(str::to_owned);
     if let Some(machine) = system.and_then(|system| state.machine_mut(&system)) {
         machine.erase_disks();
     }

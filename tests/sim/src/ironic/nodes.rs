@@ -94,7 +94,7 @@ fn states(world: &World, uuid: &str) -> Answered {
     Ok(ok(&body))
 }
 
-const STATES: [&str; 12] = [
+const STATES: [&str; 11] = [
     "provision_state",
     "target_provision_state",
     "provision_updated_at",
@@ -106,7 +106,6 @@ const STATES: [&str; 12] = [
     "target_raid_config",
     "boot_mode",
     "secure_boot",
-    "reservation",
 ];
 
 fn change(world: &World, version: Version, call: &Call, uuid: &str) -> Answered {

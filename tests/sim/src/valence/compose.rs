@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::records::Record;
 use super::{Answered, body, errors, ok, pod_manager};
 use crate::call::{Answer, Call};
+use crate::faults::Kind;
 use crate::options::Dialect;
 use crate::world::World;
 
@@ -30,6 +31,9 @@ pub(super) async fn compose(world: &Arc<World>, dialect: Dialect, call: &Call) -
         None => wanted["properties"].clone(),
     };
     let node = assembled(world, &wanted, &properties).await?;
+    if world.faults.fires(Kind::EtcdDown).is_some() {
+        return Err(errors::python("EtcdConnectionFailed", "Connection to etcd failed due to MaxRetryError"));
+    }
     let record = Record::of(world, &node, wanted["name"].as_str().unwrap_or_default());
     Ok(ok(&record.brief(world, dialect)))
 }

@@ -1,7 +1,7 @@
 //! What the tests of the faces share: a simulator and a client that speaks plain HTTP to it.
 
 use moganite_sim::{Fault, Options, Sim};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 pub(crate) struct Bench {
@@ -17,6 +17,13 @@ pub(crate) struct Got {
 }
 
 impl Got {
+    /// None: the connection closed in the middle of the answer.
+    async fn read(response: reqwest::Response) -> Option<Self> {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.ok()?;
+        Some(Self { status, body: serde_json::from_str(&text).unwrap_or(Value::Null), headers })
+    }
+
     /// Ironic's inner error object, parsed a second time.
     pub(crate) fn inner(&self) -> Value {
         serde_json::from_str(self.body["error_message"].as_str().expect("an error_message that is a string")).unwrap()
@@ -85,14 +92,22 @@ impl Bench {
         if !body.is_null() {
             request = request.json(&body);
         }
-        let response = request.send().await.ok()?;
-        let (status, headers): (StatusCode, _) = (response.status(), response.headers().clone());
-        let text = response.text().await.ok()?;
-        Some(Got { status: status.as_u16(), body: serde_json::from_str(&text).unwrap_or(Value::Null), headers })
+        Got::read(request.send().await.ok()?).await
+    }
+
+    /// A body as it is, under a content type of the caller's choice.
+    pub(crate) async fn raw(&self, method: &str, base: &str, path: &str, kind: &str, body: &str) -> Got {
+        let request = self.client.request(method.parse::<Method>().unwrap(), format!("{base}{path}"));
+        Got::read(request.header("content-type", kind).body(body.to_owned()).send().await.unwrap()).await.unwrap()
     }
 
     pub(crate) fn ledger(&self) -> Value {
         serde_json::to_value(self.sim.ledger()).unwrap()
+    }
+
+    /// The ledger, over HTTP, once it is as wanted.
+    pub(crate) async fn until_ledger(&self, good: impl Fn(&Value) -> bool) -> Value {
+        until(|| async { self.control("GET", "/ledger", Value::Null).await.body }, good).await
     }
 
     /// Composes a node of this name and waits until it is assembled; Valence's detail of it.
@@ -175,12 +190,12 @@ pub(crate) fn shape(name: &str) -> Value {
     json!({"name": name, "properties": {"memory": {"capacity_mib": "8192"}, "processor": {"total_cores": "4"}}})
 }
 
-/// Asks again until the answer is good. Fails after 2,000 times; a request takes longer than a moment, so nothing sleeps.
+/// Asks again until the answer is good. Fails after 20,000 times; a request takes longer than a moment, so nothing sleeps.
 pub(crate) async fn until<F: Future<Output = Value>>(
     mut ask: impl FnMut() -> F,
     good: impl Fn(&Value) -> bool,
 ) -> Value {
-    for _ in 0..2_000 {
+    for _ in 0..20_000 {
         let value = ask().await;
         if good(&value) {
             return value;

@@ -69,13 +69,13 @@ async fn a_late_completion_appears_after_the_connection_closed() {
 async fn a_client_that_goes_away_does_not_stop_a_compose() {
     let bench = Bench::with(|options| options.hand_clock = true).await;
     let asked = bench.valence("POST", "/v1/nodes", shape("mg-1"));
-    let gone = async { until(|| async { bench.ledger() }, |ledger| ledger["pod"]["made"] == 1).await };
+    let gone = async { bench.until_ledger(|ledger| ledger["pod"]["made"] == 1).await };
     tokio::select! {
         _ = asked => panic!("time stands still"),
         _ = gone => {}
     }
     bench.sim.advance(1_000);
-    until(|| async { bench.ledger() }, |ledger| ledger["valence"]["records"][0]["name"] == "mg-1").await;
+    bench.until_ledger(|ledger| ledger["valence"]["records"][0]["name"] == "mg-1").await;
 }
 
 #[tokio::test]
@@ -138,14 +138,14 @@ async fn a_stuck_assembly_cannot_be_released_until_it_failed() {
     let bench = Bench::with(|options| options.hand_clock = true).await;
     bench.fault(json!({"side": "podm", "kind": "stuck-assembling", "ms": 5_000}));
     let (made, ()) = tokio::join!(bench.valence("POST", "/v1/nodes", shape("mg-1")), async {
-        until(|| async { bench.ledger() }, |ledger| ledger["pod"]["made"] == 1).await;
+        bench.until_ledger(|ledger| ledger["pod"]["made"] == 1).await;
         bench.sim.advance(50);
     });
     let path = format!("/v1/nodes/{}", made.body["uuid"].as_str().unwrap());
     assert_eq!(bench.valence("GET", &path, Value::Null).await.body["node_state"], "Assembling");
     assert_eq!(bench.release(&made.body).await.status, 409);
     bench.sim.advance(5_000);
-    until(|| async { bench.ledger() }, |ledger| ledger["pod"]["held"][0]["state"] == "Failed").await;
+    bench.until_ledger(|ledger| ledger["pod"]["held"][0]["state"] == "Failed").await;
     assert_eq!(bench.release(&made.body).await.status, 200);
 }
 

@@ -5,3 +5,4 @@ mod bench;
 mod faults;
 mod ironic_faults;
 mod life;
+mod valence;
