@@ -2,9 +2,10 @@
 //! answers within the POST and works on after its client has gone, so what is never done here is to ask again while an
 //! earlier request may still take effect. `settle.rs` has what follows a request that did not answer with a node.
 
+use crate::answer::{self, Asked};
 use crate::step::{Ask, Cause, Clear, FRESH, Place, Settle, Step, after};
-use crate::valence::{Asked, Record};
-use crate::{Far, next_look, node, now_ms, release, shape, valence};
+use crate::valence::Record;
+use crate::{Far, next_look, node, now_ms, release, shape};
 use moganite_driver::{Answer, Context, Fault, NodeDoing, Shape, fault, info, intent, wait};
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ impl Composing<'_> {
     /// Nothing was asked yet: the intent is stored before the POST. A node that bears the mark already is adopted.
     fn begin(&self) -> Answer<NodeDoing> {
         if self.far.valence.composes_nothing()? {
-            return Err(fault::rejected(valence::composes_nothing("it answers null for its systems")));
+            return Err(fault::rejected(answer::composes_nothing("it answers null for its systems")));
         }
         if let Some(record) = self.record()? {
             return self.made(&record);
@@ -123,7 +124,8 @@ impl Composing<'_> {
                 release::give_up_late(self.far, since_ms, &what)?;
                 wait(&Step::Clearing(clearing), next_look(since_ms, Duration::from_secs(5)), what)
             }
-            _ => Err(fault::capacity(clearing.cause)),
+            release::Left::Busy { what } => wait(&Step::Clearing(clearing), Duration::from_secs(3), what),
+            release::Left::Nothing { .. } | release::Left::Unsettled => Err(fault::capacity(clearing.cause)),
         }
     }
 

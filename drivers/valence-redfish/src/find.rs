@@ -47,7 +47,7 @@ pub(crate) fn find(far: &Far, what: &Holding) -> Answer<Presence> {
 }
 
 /// Valence's records first, then the pod manager's nodes that no record leads to, so many a page in the order of their
-/// indexes.
+/// indexes. A record is taken at its word, to ask the far side little; `find` looks behind it.
 pub(crate) fn list(far: &Far, site: &str, after: Option<&str>) -> Answer<Page> {
     let prefix = mark::prefix(site);
     let records = far.valence.records()?;

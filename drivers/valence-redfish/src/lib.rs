@@ -3,6 +3,7 @@
 //! sides behind the one endpoint, and
 //! `step.rs` says what outlives a call.
 
+mod answer;
 mod compose;
 #[cfg(test)]
 mod fake;

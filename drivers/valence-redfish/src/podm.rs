@@ -3,7 +3,7 @@
 //! own UUID and Name tell whose a node is. Shapes are those of Intel RSD's ComposedNode.
 
 use crate::valence::Record;
-use moganite_driver::{Endpoint, Fault, fault, warn};
+use moganite_driver::{Endpoint, Fault, fault};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -99,14 +99,15 @@ impl Podm {
         Ok(found)
     }
 
-    /// Of a node that was just seen to be ours. The pod manager takes it from Allocated, Assembled and Failed only;
-    /// whether it did is seen by looking again.
-    pub(crate) fn delete(&self, index: &str) -> Result<(), Fault> {
+    /// Of a node that was just seen to be ours. False: not now; the pod manager takes it from Allocated, Assembled and
+    /// Failed only. Whether it is gone is seen by looking again.
+    pub(crate) fn delete(&self, index: &str) -> Result<bool, Fault> {
         let reply = self.endpoint.delete(&format!("/Nodes/{index}"))?;
-        if !reply.is_success() && reply.status != 404 {
-            warn!("the pod manager did not delete node {index}: {}", reply.sentence());
+        match reply.status {
+            404 => Ok(true),
+            409 => Ok(false),
+            _ => reply.success().map(|_| true),
         }
-        Ok(())
     }
 
     /// The computer system of a node by its link; none where the proxy does not show it.

@@ -1,6 +1,6 @@
 //! What an operator is told when the backend is bound: which Valence it is, and why it would not work.
 
-use crate::{Far, valence};
+use crate::{Far, answer};
 use moganite_driver::{Answer, Fault, fault};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ pub(crate) fn probe(far: &Far) -> Answer<String> {
         note(podm.indexes().map(drop));
     }
     match far.valence.composes_nothing() {
-        Ok(true) => problems.push(valence::composes_nothing("it answers null for its systems")),
+        Ok(true) => problems.push(answer::composes_nothing("it answers null for its systems")),
         Ok(false) => {}
         Err(refused) => problems.push(fault::sentence(&refused).to_owned()),
     }

@@ -2,10 +2,11 @@
 //! uuid say that it is ours, since a stale record may lead to an index that another node has now; and no answer of a
 //! DELETE is believed before both far sides show it gone.
 
+use crate::answer::{self, Deleted};
 use crate::podm::{Hint, Podm};
 use crate::step::{Place, Step};
-use crate::valence::{Deleted, Record};
-use crate::{Far, next_look, now_ms, valence};
+use crate::valence::Record;
+use crate::{Far, next_look, now_ms};
 use moganite_driver::{Answer, Context, Fault, Holding, Undoing, fault, wait, warn};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -24,6 +25,8 @@ pub(crate) enum Left {
     Nothing { note: Option<String> },
     /// Deleted, and still to be seen.
     Held { what: String },
+    /// The pod manager does not take it back now.
+    Busy { what: String },
     /// Nothing is there, but an earlier request may still take effect.
     Unsettled,
 }
@@ -31,6 +34,8 @@ pub(crate) enum Left {
 /// What became of one record.
 pub(crate) enum Given {
     Deleted,
+    /// The pod manager does not take it back now.
+    Busy(String),
     /// It stays, for this reason; nothing of ours is behind it.
     Spared(String),
 }
@@ -49,6 +54,8 @@ pub(crate) fn release(cx: &Context, far: &Far, what: &Holding) -> Answer<Undoing
             let again = next_look(since_ms, Duration::from_secs(5));
             wait(&Releasing { since_ms: Some(since_ms) }, again, what)
         }
+        // A node is not taken back while it is put together; the host says when that is too long.
+        Left::Busy { what } => wait(&Releasing { since_ms }, Duration::from_secs(3), what),
         Left::Unsettled => {
             let left = Duration::from_millis(quiet_ms.saturating_sub(now_ms()));
             let note = format!("an earlier compose request may still take effect, for {} s", left.as_secs());
@@ -65,6 +72,7 @@ pub(crate) fn give_back(far: &Far, mark: &str, place: &Place, hint: Hint<'_>, se
     for record in &ours {
         match delete_record(far, record, mark, place.podm_uuid.as_deref())? {
             Given::Deleted => deleted.push(record),
+            Given::Busy(what) => return Ok(Left::Busy { what }),
             Given::Spared(note) => notes.push(note),
         }
     }
@@ -73,8 +81,8 @@ pub(crate) fn give_back(far: &Far, mark: &str, place: &Place, hint: Hint<'_>, se
         return Ok(Left::Unsettled);
     }
     let pass = Pass { far, mark, place, deleted: &deleted };
-    if let Some(what) = pass.held_hardware(&others, hint, &mut notes)? {
-        return Ok(Left::Held { what });
+    if let Some(left) = pass.held_hardware(&others, hint, &mut notes)? {
+        return Ok(left);
     }
     let (left, _) = sorted(far, mark, place)?;
     if let Some(record) = left.iter().find(|record| deleted.contains(record)) {
@@ -98,13 +106,14 @@ pub(crate) fn delete_record(far: &Far, record: &Record, mark: &str, podm_uuid: O
         None => {
             if far.valence.composes_nothing()? {
                 let what = format!("node {uuid} must be released at its pod manager");
-                return Err(fault::broken(valence::composes_nothing(&what)));
+                return Err(fault::broken(answer::composes_nothing(&what)));
             }
             refuse_shared_board(far, record)?;
         }
     }
     Ok(match far.valence.delete(uuid)? {
         Deleted::Answered | Deleted::NoRecord => Given::Deleted,
+        Deleted::Busy(why) => Given::Busy(format!("node {index} cannot be given back yet: {why}")),
         Deleted::Stuck(why) => spare(format!(
             "node {index} is gone, and Valence's API cannot remove its record {uuid} ({why}): only its database can"
         )),
@@ -148,30 +157,30 @@ impl Pass<'_> {
         records: &[Record],
         hint: Hint<'_>,
         notes: &mut Vec<String>,
-    ) -> Result<Option<String>, Fault> {
+    ) -> Result<Option<Left>, Fault> {
         let deleted = self.deleted.iter().map(|record| record.index.as_str());
         let Some(podm) = &self.far.podm else {
             for index in deleted.chain(hint.index) {
                 if !self.far.valence.devices_of(index)?.is_empty() {
-                    return Ok(Some(format!("devices are still attached to board {index}")));
+                    return Ok(Some(Left::Held { what: format!("devices are still attached to board {index}") }));
                 }
             }
             return Ok(None);
         };
-        for index in deleted.clone() {
+        let held = |index: &str| Some(Left::Held { what: format!("the pod manager still has node {index}") });
+        for index in deleted {
             if self.is_held(podm, index)? {
-                return Ok(Some(format!("the pod manager still has node {index}")));
+                return Ok(held(index));
             }
         }
         for node in podm.orphans(self.mark, records, hint)? {
             let index = &node.index;
             if !node.is_ours(self.mark, self.place.podm_uuid.as_deref()) {
                 notes.push(format!("node {index} of the pod manager has our name and another uuid: it was left alone"));
-                continue;
-            }
-            podm.delete(index)?;
-            if self.is_held(podm, index)? {
-                return Ok(Some(format!("the pod manager still has node {index}")));
+            } else if !podm.delete(index)? {
+                return Ok(Some(Left::Busy { what: format!("the pod manager does not take node {index} back yet") }));
+            } else if self.is_held(podm, index)? {
+                return Ok(held(index));
             }
         }
         Ok(None)

@@ -1,11 +1,11 @@
 //! After a request that did not answer with a node: what bears the mark now, and can more come? Only when nothing can
 //! is a node without a record touched, or the request repeated.
 
+use crate::answer::Asked;
 use crate::compose::Composing;
 use crate::now_ms;
 use crate::podm::{Hint, PodNode};
 use crate::step::{Ask, Clear, Place, Settle, Step};
-use crate::valence::Asked;
 use moganite_driver::{Answer, Fault, NodeDoing, fault, info, wait};
 use std::time::Duration;
 
