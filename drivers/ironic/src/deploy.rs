@@ -46,7 +46,7 @@ pub(crate) fn deploy(cx: &Context, mark: &str, order: &Order) -> Answer<DeployDo
     };
     let step = next(&record, &at.walk, &instance);
     if !at.walk.take(&ironic, &record, step, wanted.configdrive.as_ref())? {
-        return wait(&at, at.walk.pause(settings.poll()), note(&record, "active"));
+        return wait(&at, at.walk.pause(settings.poll()), at.walk.note(&record, "active"));
     }
     if record.is_on() {
         return Ok(DeployDoing::Done(deployed(&record)));

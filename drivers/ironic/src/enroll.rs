@@ -36,6 +36,9 @@ pub(crate) fn enroll(cx: &Context, mark: &str, made: &Node) -> Answer<NodeDoing>
     let ironic = Ironic::new();
     let body = create_body(&settings, mark, made)?;
     let Some(mut at) = cx.resume::<Enrolling>()? else {
+        if let [problem, ..] = settings.problems().as_slice() {
+            return Err(fault::rejected(problem.as_str()));
+        }
         ironic.check_version()?;
         return intent(&begin(), "the node is about to be created in ironic");
     };
@@ -63,7 +66,7 @@ pub(crate) fn enroll(cx: &Context, mark: &str, made: &Node) -> Answer<NodeDoing>
     }
     let step = next(&record, &at.walk, settings.inspect && !at.inspected);
     if !at.walk.take(&ironic, &record, step, None)? {
-        return wait(&at, at.walk.pause(settings.poll()), note(&record, "available"));
+        return wait(&at, at.walk.pause(settings.poll()), at.walk.note(&record, "available"));
     }
     Ok(NodeDoing::Done(seen(&ironic, &record, made, at.inspected)?))
 }

@@ -126,6 +126,7 @@ impl Walk {
                     )));
                 }
                 self.sent = None;
+                self.polls = 0;
             }
         }
         Ok(false)
@@ -140,6 +141,22 @@ impl Walk {
     pub(crate) fn pause(&self, shortest: Duration) -> Duration {
         let doublings = (self.polls / 8 + self.fails + self.refusals).min(16);
         LONGEST_PAUSE.max(shortest).min(shortest * 2_u32.pow(doublings))
+    }
+
+    /// What the pause after this step waits for, for people.
+    pub(crate) fn note(&self, record: &Record, goal: &str) -> String {
+        match self.sent {
+            Some(verb) if self.polls == 0 && !record.is_busy() => {
+                format!("node {} was asked for {}, on its way to {goal}", record.uuid, verb.target())
+            }
+            None if self.fails > 0 => {
+                format!(
+                    "node {} failed on its way to {goal} and is tried again: {} times so far",
+                    record.uuid, self.fails
+                )
+            }
+            _ => note(record, goal),
+        }
     }
 
     /// A 400. A validation of `active` that fails never works here. That the state does not allow the verb may be an old reading.

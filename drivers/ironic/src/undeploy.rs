@@ -17,6 +17,8 @@ struct Undeploying {
     node: String,
     /// Whether the node was seen on its way from the instance to available, through cleaning.
     torn: bool,
+    /// Whether a cleaning that had failed was asked for once more.
+    recleaned: bool,
     walk: Walk,
 }
 
@@ -25,6 +27,7 @@ struct Undeploying {
 enum Data {
     Never,
     Cleaned,
+    CleanFailed,
 }
 
 pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Undoing> {
@@ -36,6 +39,7 @@ pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Und
     let mut at: Undeploying = cx.resume()?.unwrap_or_default();
     if cx.attempt > 1 {
         at.walk.forgive();
+        at.recleaned = false;
     }
     if at.node.is_empty() {
         match where_is(&ironic, what, trail.as_ref(), &instance)? {
@@ -51,13 +55,14 @@ pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Und
     }
     let begun = what.handle.is_some() || trail.is_some_and(|trail| trail.begun);
     at.torn |= is_leaving(&record, &instance, begun);
-    let step = next(&record, &at, &instance);
+    let step = next(&record, &at, &instance, level);
     if let Step::Send(Verb::Deleted) = step {
         ironic.check_version()?;
     }
     if !at.walk.take(&ironic, &record, step, None)? {
         at.torn |= at.walk.sent == Some(Verb::Deleted);
-        return wait(&at, at.walk.pause(settings.poll()), note(&record, "available and off"));
+        at.recleaned |= at.walk.sent == Some(Verb::Provide);
+        return wait(&at, at.walk.pause(settings.poll()), at.walk.note(&record, "available and off"));
     }
     let data = data(&record, &at, &instance, begun);
     if record.instance_uuid.as_deref() == Some(instance.as_str()) && !give_back(&ironic, &record)? {
@@ -81,7 +86,7 @@ pub(crate) fn find(ironic: &Ironic, instance: &str) -> Answer<Option<Record>> {
 }
 
 /// What comes next on the way to a node that nobody has and whose machine is off.
-fn next(record: &Record, at: &Undeploying, instance: &str) -> Step {
+fn next(record: &Record, at: &Undeploying, instance: &str, level: Reach) -> Step {
     let ours = record.instance_uuid.as_deref() == Some(instance);
     let taken = record.instance_uuid.is_some() && !ours;
     let sent = |verb| at.walk.sent == Some(verb);
@@ -95,9 +100,13 @@ fn next(record: &Record, at: &Undeploying, instance: &str) -> Step {
         _ if taken => Step::Done,
         State::Error if sent(Verb::Deleted) => Step::Failed(Verb::Deleted),
         State::Active | State::DeployFailed | State::Error if ours || at.torn => Step::Send(Verb::Deleted),
-        State::CleanFailed if sent(Verb::Provide) => Step::Failed(Verb::Provide),
-        State::CleanFailed if record.maintenance == Some(true) => Step::Failed(Verb::Provide),
-        State::CleanFailed => Step::Send(Verb::Manage),
+        State::CleanFailed => match off(record, at) {
+            Step::Done if level == Reach::None => Step::Done,
+            // Ironic puts a node there by itself, and only a person takes it out.
+            Step::Done if at.recleaned || record.maintenance == Some(true) => Step::Failed(Verb::Provide),
+            Step::Done => Step::Send(Verb::Manage),
+            down_first => down_first,
+        },
         State::Manageable if at.torn => Step::Send(Verb::Provide),
         State::Available | State::Manageable | State::Enroll | State::InspectFailed | State::AdoptFailed => {
             off(record, at)
@@ -130,7 +139,11 @@ fn is_leaving(record: &Record, instance: &str, begun: bool) -> bool {
 /// nothing was written, whatever was intended.
 fn data(record: &Record, at: &Undeploying, instance: &str, begun: bool) -> Data {
     let never_left = record.instance_uuid.as_deref() == Some(instance);
-    if !at.torn && (never_left || !begun) { Data::Never } else { Data::Cleaned }
+    match record.provision_state {
+        State::CleanFailed => Data::CleanFailed,
+        _ if !at.torn && (never_left || !begun) => Data::Never,
+        _ => Data::Cleaned,
+    }
 }
 
 /// Empties `instance_uuid`, and the image with it: an `active` that is still on its way then fails its validation.
@@ -148,11 +161,12 @@ fn give_back(ironic: &Ironic, record: &Record) -> Answer<bool> {
 
 /// The end, with the machine down: done when the level is reached.
 fn receipt(record: &Record, level: Reach, data: Data, reach: Reach) -> Answer<Undoing> {
+    let reach = if data == Data::CleanFailed { Reach::None } else { reach };
     match data {
         Data::Never => done(level, "nothing was written: the deployment never began"),
-        Data::Cleaned if reach == Reach::None && level == Reach::None => done(reach, "no erasure was asked for"),
-        Data::Cleaned if level <= reach => done(reach, "ironic's automated cleaning"),
-        Data::Cleaned => Err(short_of(level, reach, &format!("node {} is torn down and off", record.uuid))),
+        _ if reach == Reach::None && level == Reach::None => done(reach, "no erasure was asked for"),
+        _ if level <= reach => done(reach, "ironic's automated cleaning"),
+        _ => Err(short_of(level, reach, &format!("node {} is torn down and off", record.uuid))),
     }
 }
 
@@ -194,7 +208,12 @@ mod tests {
     }
 
     fn at(sent: Option<Verb>, torn: bool) -> Undeploying {
-        Undeploying { torn, walk: Walk { sent, ..Walk::default() }, ..Undeploying::default() }
+        Undeploying {
+            torn,
+            recleaned: sent == Some(Verb::Provide),
+            walk: Walk { sent, ..Walk::default() },
+            ..Undeploying::default()
+        }
     }
 
     #[test]
@@ -209,19 +228,33 @@ mod tests {
             ("error", Some("i"), "power on", None, false, Step::Send(Verb::Deleted)),
             ("error", Some("i"), "power on", deleted, true, Step::Failed(Verb::Deleted)),
             ("cleaning", None, "power on", deleted, true, Step::Wait),
-            ("clean failed", None, "power on", deleted, true, Step::Send(Verb::Manage)),
+            ("clean failed", None, "power on", deleted, true, Step::Send(Verb::PowerOff)),
+            ("clean failed", None, "power off", deleted, true, Step::Send(Verb::Manage)),
             ("manageable", None, "power on", Some(Verb::Manage), true, Step::Send(Verb::Provide)),
-            ("clean failed", None, "power on", Some(Verb::Provide), true, Step::Failed(Verb::Provide)),
+            ("clean failed", None, "power off", Some(Verb::Provide), true, Step::Failed(Verb::Provide)),
             ("available", None, "power on", deleted, true, Step::Send(Verb::PowerOff)),
             ("available", None, "power on", Some(Verb::PowerOff), true, Step::Failed(Verb::PowerOff)),
             ("available", None, "power off", deleted, true, Step::Done),
             ("available", Some("i"), "power off", None, false, Step::Done),
             ("active", Some("j"), "power on", None, false, Step::Done),
         ] {
-            assert_eq!(next(&record(state, instance, power), &at(sent, torn), "i"), step, "{state} after {sent:?}");
+            let record = record(state, instance, power);
+            assert_eq!(next(&record, &at(sent, torn), "i", Reach::Quick), step, "{state} after {sent:?}");
         }
-        let stranger = next(&record("active", None, "power on"), &at(None, false), "i");
+        let stranger = next(&record("active", None, "power on"), &at(None, false), "i", Reach::None);
         assert!(matches!(stranger, Step::Stuck(_)));
+    }
+
+    #[test]
+    fn a_failed_cleaning_is_the_end_only_where_no_erasure_was_asked_for() {
+        let failed = record("clean failed", None, "power off");
+        let torn = at(Some(Verb::Deleted), true);
+        assert_eq!(next(&failed, &torn, "i", Reach::None), Step::Done);
+        assert_eq!(data(&failed, &torn, "i", true), Data::CleanFailed);
+        let receipt = receipt(&failed, Reach::None, Data::CleanFailed, Reach::Full);
+        assert!(matches!(receipt, Ok(Undoing::Done(receipt)) if receipt.contains("\"none\"")));
+        let kept = Record { maintenance: Some(true), ..failed };
+        assert_eq!(next(&kept, &torn, "i", Reach::Quick), Step::Failed(Verb::Provide));
     }
 
     fn said(data: Data, level: Reach, reach: Reach) -> Answer<Undoing> {

@@ -42,7 +42,7 @@ pub(crate) fn unenroll(cx: &Context, what: &Holding) -> Answer<Undoing> {
     }
     let step = next(&record, &at.walk);
     if !at.walk.take(&ironic, &record, step, None)? {
-        return wait(&at, at.walk.pause(settings.poll()), note(&record, "a state that can be deleted"));
+        return wait(&at, at.walk.pause(settings.poll()), at.walk.note(&record, "a state that can be deleted"));
     }
     match delete(&ironic, &record)? {
         Said::Done(_) | Said::Missing if ironic.node(&uuid)?.is_none() => done(&uuid),

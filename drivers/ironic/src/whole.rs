@@ -9,7 +9,7 @@ use crate::Ironic;
 use far::{Far, Loss};
 use moganite_driver::{
     Access, Answer, Context, Deploy, DeployDoing, Enroll, Erase, Fault, Holding, Identity, Node, NodeDoing, Order,
-    Part, PartKind, Pause, Undoing, testing,
+    Part, PartKind, Pause, PowerWish, Undoing, testing,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -240,6 +240,20 @@ fn a_level_out_of_reach_brings_the_machine_down_before_it_is_refused() {
     assert!(matches!(&refused, Err(Fault::Broken(why)) if why.contains("level full")), "{refused:?}");
     assert_eq!(far.borrow().nodes[&node]["power_state"], "power off");
     assert_eq!(far.borrow().nodes[&node]["instance_uuid"], Value::Null);
+}
+
+#[test]
+fn a_node_outside_of_the_filter_is_never_changed() {
+    let far = far::start();
+    let node = enroll(&json!({})).0.unwrap().handle;
+    far.borrow_mut().log.clear();
+    let settings = json!({ "filter": { "resource_class": "ours" }, "resource_class": "ours" });
+    assert!(matches!(deploy(&settings, &node, &image()).0, Err(Fault::Conflict(_))));
+    let power = run(&settings, |cx| undoing(Ironic::set_power(cx, node.clone(), PowerWish::Off)?)).0;
+    assert!(matches!(power, Err(Fault::Conflict(_))));
+    assert!(matches!(undeploy(&settings, &holding("mg-a-2", Some(node), None), Erase::None), Err(Fault::Conflict(_))));
+    let log = &far.borrow().log;
+    assert!(log.iter().all(|line| line.starts_with("GET ")), "{log:?}");
 }
 
 #[test]
