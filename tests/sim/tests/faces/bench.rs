@@ -185,6 +185,26 @@ impl Bench {
     }
 }
 
+/// A node of `fake-hardware`, which needs no machine.
+pub(crate) fn fake(name: &str) -> Value {
+    json!({"name": name, "driver": "fake-hardware", "resource_class": "gold"})
+}
+
+/// Creates this node; its uuid.
+pub(crate) async fn created(bench: &Bench, body: Value) -> String {
+    let got = bench.ironic("POST", "/v1/nodes", body).await;
+    assert_eq!(got.status, 201, "{}", got.body);
+    got.body["uuid"].as_str().unwrap().to_owned()
+}
+
+/// A `fake-hardware` node that is available.
+pub(crate) async fn available(bench: &Bench, name: &str) -> String {
+    let node = created(bench, fake(name)).await;
+    assert_eq!(bench.provision(&node, "manage").await, "manageable");
+    assert_eq!(bench.provision(&node, "provide").await, "available");
+    node
+}
+
 /// A compose body of 4 cores and 8 GiB.
 pub(crate) fn shape(name: &str) -> Value {
     json!({"name": name, "properties": {"memory": {"capacity_mib": "8192"}, "processor": {"total_cores": "4"}}})

@@ -3,6 +3,11 @@
 
 mod bench;
 mod faults;
+mod ironic_api;
 mod ironic_faults;
+mod ironic_records;
+mod ironic_states;
 mod life;
+mod podm;
+mod process;
 mod valence;
