@@ -1,8 +1,9 @@
 //! The driver for OpenStack Ironic: enrolls composed nodes with the Redfish hardware type and deploys on nodes. This file is the table
-//! of contents: each verb is one line here and one file. `api` sends requests, `node` is Ironic's record, `provision` takes one verb to
-//! its end; what comes next is decided in each role's `next` from a record alone, without a request.
+//! of contents: each verb is one line here and one file. `api` sends requests, `said` reads answers, `node` is Ironic's record,
+//! `provision` takes one verb to its end; what comes next is decided in each role's `next` from a record alone, without a request.
 
 mod api;
+mod create;
 mod deploy;
 mod enroll;
 mod find;
@@ -15,6 +16,7 @@ mod power;
 mod probe;
 mod provision;
 mod refresh;
+mod said;
 mod settings;
 mod undeploy;
 mod unenroll;
