@@ -1,0 +1,196 @@
+//! Backends: what an operator bound to a driver. Every change is a new revision; operations end on the one that they began with.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::auth::Operator;
+use super::binding::{AccessBody, BindingBody, EndpointBody, GrantBody};
+use super::body::{Asked, Body, Key, Named, header};
+use super::error::{Problem, Result};
+use super::page::{Page, Paging};
+use super::plugin_ref;
+use super::time;
+use crate::model::{Name, Revision, RevisionId};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, put)).routes(routes!(swap)).routes(routes!(probe))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Swap {
+    /// A plugin's digest, the first digits of it, its name, or name@version.
+    #[serde(alias = "plugin")]
+    digest: String,
+}
+
+/// A backend as its newest revision has it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Backend)]
+struct BackendView {
+    name: String,
+    revision: i64,
+    /// The plugin's digest.
+    digest: String,
+    /// The plugin as name@version; null when its file is gone.
+    plugin: Option<String>,
+    settings: Map<String, Value>,
+    endpoints: BTreeMap<String, EndpointBody>,
+    access: Option<AccessBody>,
+    grants: Vec<GrantBody>,
+    /// Things held there now, by role. Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<BTreeMap<&'static str, u64>>,
+    /// Newest first. Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revisions: Option<Vec<RevisionView>>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Revision)]
+struct RevisionView {
+    revision: i64,
+    digest: String,
+    plugin: Option<String>,
+    created_at: String,
+}
+
+/// All backends, by name.
+#[utoipa::path(get, path = "/v1/backends", tag = "backends", params(Paging), responses((status = 200, body = Page<BackendView>)))]
+async fn list(_: Operator, State(app): State<App>, Asked(paging): Asked<Paging>) -> Result<Json<Page<BackendView>>> {
+    let page = Page::cut("backends", &paging, app.store().backends().await?, |backend| backend.name.to_string())?;
+    Ok(Json(page.map(|backend| BackendView::of(&app, backend.revision))))
+}
+
+/// One backend with its revisions; the ETag is for the next PUT.
+#[utoipa::path(get, path = "/v1/backends/{name}", tag = "backends", params(("name" = String, Path)), responses((status = 200, body = BackendView)))]
+async fn show(_: Operator, State(app): State<App>, Named(name): Named) -> Result<impl IntoResponse> {
+    whole(&app, &name).await
+}
+
+/// Writes a backend's next revision. One that exists needs If-Match with the ETag that was read.
+#[utoipa::path(put, path = "/v1/backends/{name}", tag = "backends",
+    params(("name" = String, Path), ("If-Match" = Option<String>, Header)), request_body = BindingBody, responses((status = 200, body = BackendView)))]
+async fn put(
+    _: Operator,
+    State(app): State<App>,
+    Named(name): Named,
+    headers: HeaderMap,
+    Body(body): Body<BindingBody>,
+) -> Result<impl IntoResponse> {
+    let newest = app.store().newest_revision(&name).await?.map(|revision| revision.id);
+    let after = match (header(&headers, "if-match")?, newest) {
+        (None, None) => None,
+        (None, Some(_)) => return Err(Problem::new("if-match-required", format!("backend {name} exists"))),
+        (Some("*"), Some(newest)) => Some(newest),
+        (Some(tag), Some(newest)) if tag == etag(newest) => Some(newest),
+        (Some(_), _) => return Err(Problem::new("stale-revision", format!("backend {name} is not as the ETag says"))),
+    };
+    let digest = digest(&app, &body.plugin)?;
+    let draft = body.into_revision(name.clone(), digest);
+    check_names(&app, &draft).await?;
+    app.lifecycle.bind(draft, after).await.map_err(Problem::in_body)?;
+    whole(&app, &name).await
+}
+
+/// The next operation uses this plugin, with the settings as they are; those that run end on theirs.
+#[utoipa::path(post, path = "/v1/backends/{name}/swap", tag = "backends", params(("name" = String, Path)), request_body = Swap, responses((status = 200, body = BackendView)))]
+async fn swap(
+    _: Operator,
+    State(app): State<App>,
+    Named(name): Named,
+    _: Key,
+    Body(body): Body<Swap>,
+) -> Result<impl IntoResponse> {
+    app.store().newest_revision(&name).await?.ok_or_else(|| Problem::not_found("backend", &name))?;
+    let digest = digest(&app, &body.digest)?;
+    app.lifecycle.swap(&name, digest).await.map_err(Problem::in_body)?;
+    whole(&app, &name).await
+}
+
+/// Asks the far side through the driver: its version, what is wrong with the settings, what it can do. Changes nothing.
+#[utoipa::path(post, path = "/v1/backends/{name}/probe", tag = "backends", params(("name" = String, Path)), responses((status = 200, body = Object)))]
+async fn probe(_: Operator, State(app): State<App>, Named(name): Named, _: Key) -> Result<Json<Map<String, Value>>> {
+    Ok(Json(app.lifecycle.probe(&name).await?))
+}
+
+async fn whole(app: &App, name: &Name) -> Result<impl IntoResponse + use<>> {
+    let newest = app.store().newest_revision(name).await?.ok_or_else(|| Problem::not_found("backend", name))?;
+    let tag = etag(newest.id);
+    let revisions = app.store().revisions(name).await?;
+    let held = app.store().roles_held(name).await?;
+    let view = BackendView {
+        held: Some(held.into_iter().map(|(role, n)| (role.as_str(), n)).collect()),
+        revisions: Some(revisions.into_iter().map(|(revision, at)| RevisionView::of(app, &revision, at)).collect()),
+        ..BackendView::of(app, newest)
+    };
+    Ok((StatusCode::OK, AppendHeaders([(header::ETAG, tag)]), Json(view)))
+}
+
+/// Secrets and backends that it names exist: who binds hears of a slip, and no flow does.
+async fn check_names(app: &App, draft: &Revision) -> Result<()> {
+    for secret in super::secrets::named(draft) {
+        if app.store().secret(secret).await?.is_none() {
+            return Err(Problem::new("unknown-secret", format!("no secret is named {secret}")));
+        }
+    }
+    for of in draft.grants.iter().map(|grant| &grant.of).filter(|of| **of != draft.backend) {
+        if app.store().newest_revision(of).await?.is_none() {
+            return Err(Problem::new("unknown-backend", format!("a grant names backend {of}, which does not exist")));
+        }
+    }
+    Ok(())
+}
+
+fn digest(app: &App, text: &str) -> Result<crate::model::Digest> {
+    let plugin = plugin_ref::find(app, text)?;
+    plugin
+        .map(|plugin| plugin.digest)
+        .ok_or_else(|| Problem::new("plugin-unknown", format!("no plugin is named {text}")))
+}
+
+fn etag(revision: RevisionId) -> String {
+    format!("\"{}\"", revision.0)
+}
+
+fn title(app: &App, digest: &crate::model::Digest) -> Option<String> {
+    app.drivers().plugin(digest).map(|plugin| plugin.manifest.title())
+}
+
+impl BackendView {
+    fn of(app: &App, revision: Revision) -> Self {
+        Self {
+            name: revision.backend.to_string(),
+            revision: revision.id.0,
+            plugin: title(app, &revision.digest),
+            digest: revision.digest.to_string(),
+            settings: revision.settings,
+            endpoints: revision.endpoints.into_iter().map(|(name, endpoint)| (name, endpoint.into())).collect(),
+            access: revision.access.map(AccessBody::from),
+            grants: revision.grants.into_iter().map(GrantBody::from).collect(),
+            held: None,
+            revisions: None,
+        }
+    }
+}
+
+impl RevisionView {
+    fn of(app: &App, revision: &Revision, at: crate::model::Millis) -> Self {
+        Self {
+            revision: revision.id.0,
+            digest: revision.digest.to_string(),
+            plugin: title(app, &revision.digest),
+            created_at: time::show(at),
+        }
+    }
+}

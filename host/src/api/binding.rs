@@ -1,0 +1,118 @@
+//! A backend as an operator writes it and as it is shown: the wire's shape of the model's revision.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::model::{Access, Auth, Digest, Endpoint, Grant, Name, Revision, RevisionId, Tls};
+
+/// What an operator writes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Binding)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BindingBody {
+    /// A plugin's digest, the first digits of it, its name, or name@version.
+    #[serde(alias = "digest")]
+    pub(super) plugin: String,
+    /// As the plugin's schema has them.
+    #[serde(default)]
+    pub(super) settings: Map<String, Value>,
+    /// By the names of the manifest's endpoints.
+    #[serde(default)]
+    pub(super) endpoints: BTreeMap<String, EndpointBody>,
+    /// How the machines that this backend makes are managed.
+    pub(super) access: Option<AccessBody>,
+    /// Places of the manifest where the gate may put the access of another backend.
+    #[serde(default)]
+    pub(super) grants: Vec<GrantBody>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Endpoint)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndpointBody {
+    /// http or https, host, port, path; no query, no user.
+    url: String,
+    /// `"none"`, or `{"basic": {"username": "...", "password_secret": "..."}}`.
+    #[serde(default)]
+    #[schema(value_type = Value)]
+    auth: Auth,
+    /// `{"ca": "PEM"}`: trusted here in place of the system's.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    tls: Tls,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Access)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccessBody {
+    /// As the enrolling side reaches it.
+    address: String,
+    username: String,
+    #[schema(value_type = String)]
+    password_secret: Name,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Grant)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantBody {
+    place: String,
+    /// The backend whose access goes there.
+    #[schema(value_type = String)]
+    of: Name,
+}
+
+impl BindingBody {
+    /// Its id is given by the store.
+    pub(super) fn into_revision(self, backend: Name, digest: Digest) -> Revision {
+        Revision {
+            id: RevisionId(0),
+            backend,
+            digest,
+            settings: self.settings,
+            endpoints: self.endpoints.into_iter().map(|(name, endpoint)| (name, endpoint.into())).collect(),
+            access: self.access.map(Access::from),
+            grants: self.grants.into_iter().map(Grant::from).collect(),
+        }
+    }
+}
+
+impl From<EndpointBody> for Endpoint {
+    fn from(EndpointBody { url, auth, tls }: EndpointBody) -> Self {
+        Self { url, auth, tls }
+    }
+}
+
+impl From<Endpoint> for EndpointBody {
+    fn from(Endpoint { url, auth, tls }: Endpoint) -> Self {
+        Self { url, auth, tls }
+    }
+}
+
+impl From<AccessBody> for Access {
+    fn from(AccessBody { address, username, password_secret }: AccessBody) -> Self {
+        Self { address, username, password_secret }
+    }
+}
+
+impl From<Access> for AccessBody {
+    fn from(Access { address, username, password_secret }: Access) -> Self {
+        Self { address, username, password_secret }
+    }
+}
+
+impl From<GrantBody> for Grant {
+    fn from(GrantBody { place, of }: GrantBody) -> Self {
+        Self { place, of }
+    }
+}
+
+impl From<Grant> for GrantBody {
+    fn from(Grant { place, of }: Grant) -> Self {
+        Self { place, of }
+    }
+}

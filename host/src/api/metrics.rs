@@ -1,0 +1,100 @@
+//! Figures for Prometheus, in its text format.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::auth::Operator;
+use super::error::Result;
+use super::plugins::word;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(metrics))
+}
+
+/// Requests by method, route and status, since the start.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counts(Arc<Mutex<BTreeMap<Kind, u64>>>);
+
+/// Method, route, status.
+type Kind = (String, String, u16);
+
+impl Counts {
+    /// `route` as it is written in the router: there are only so many.
+    pub(super) fn add(&self, method: &str, route: &str, status: u16) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry((method.to_owned(), route.to_owned(), status)).or_default() += 1;
+    }
+
+    fn all(&self) -> BTreeMap<Kind, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Figures in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String, content_type = "text/plain")))]
+async fn metrics(_: Operator, State(app): State<App>) -> Result<impl IntoResponse> {
+    let mut text = Text::default();
+    let store = app.store();
+    text.family("moganite_instances", "gauge", "Instances by state.");
+    for (state, n) in store.count_instances().await? {
+        text.sample("moganite_instances", &[("state", &state)], n);
+    }
+    text.family("moganite_flows", "gauge", "Flows by phase, ended ones too.");
+    for (phase, n) in store.count_flows().await? {
+        text.sample("moganite_flows", &[("phase", &phase)], n);
+    }
+    text.family("moganite_plugins", "gauge", "Plugins by state.");
+    let mut plugins: BTreeMap<_, u64> = BTreeMap::new();
+    for plugin in app.drivers().plugins() {
+        *plugins.entry(word(&plugin.state).0).or_default() += 1;
+    }
+    for (state, n) in plugins {
+        text.sample("moganite_plugins", &[("state", state)], n);
+    }
+    text.family("moganite_store_commits_total", "counter", "Commits of the database since the start.");
+    text.sample("moganite_store_commits_total", &[], store.commits());
+    text.family("moganite_http_requests_total", "counter", "Requests answered since the start.");
+    for ((method, route, status), n) in app.counts.all() {
+        let labels = [("method", method.as_str()), ("route", &route), ("status", &status.to_string())];
+        text.sample("moganite_http_requests_total", &labels, n);
+    }
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text.0))
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string cannot fail.
+        write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n").ok();
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
+        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        let braces = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        writeln!(self.0, "{name}{braces} {value}").ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_as_prometheus_reads_it() {
+        let mut text = Text::default();
+        text.family("x", "gauge", "What it is.");
+        text.sample("x", &[("state", "a\"b")], 3);
+        text.sample("x", &[], 4);
+        assert_eq!(text.0, "# HELP x What it is.\n# TYPE x gauge\nx{state=\"a\\\"b\"} 3\nx 4\n");
+    }
+}

@@ -1,0 +1,97 @@
+//! Secrets: set and named here, used by the gate alone. A value that came in never goes out.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::auth::Operator;
+use super::body::{Asked, Body, Named};
+use super::error::{Problem, Result};
+use super::page::{Page, Paging};
+use super::time::show;
+use crate::model::{Auth, Millis, Name, Revision};
+use crate::store::{Lane, PutSecret, RemoveSecret};
+
+/// Bytes of a value, at most.
+const LONGEST: usize = 64 * 1024;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(put, remove))
+}
+
+/// A secret by its name. There is no way to read its value.
+#[derive(Debug, Serialize, ToSchema)]
+struct Secret {
+    name: String,
+    updated_at: String,
+}
+
+// No Debug: it would print the value.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SecretValue {
+    /// 1 to 65536 bytes.
+    value: String,
+}
+
+/// The names of all secrets.
+#[utoipa::path(get, path = "/v1/secrets", tag = "secrets", params(Paging), responses((status = 200, body = Page<Secret>)))]
+async fn list(_: Operator, State(app): State<App>, Asked(paging): Asked<Paging>) -> Result<Json<Page<Secret>>> {
+    let secrets = app.store().secrets().await?;
+    let page = Page::cut("secrets", &paging, secrets, |(name, _)| name.to_string())?;
+    Ok(Json(page.map(|(name, at)| Secret::of(&name, at))))
+}
+
+/// Sets a secret. The next request that needs it carries the new value.
+#[utoipa::path(put, path = "/v1/secrets/{name}", tag = "secrets", params(("name" = String, Path)), request_body = SecretValue, responses((status = 200, body = Secret)))]
+async fn put(
+    _: Operator,
+    State(app): State<App>,
+    Named(name): Named,
+    Body(body): Body<SecretValue>,
+) -> Result<Json<Secret>> {
+    if body.value.is_empty() || body.value.len() > LONGEST {
+        return Err(Problem::new("invalid-field", format!("value: 1 to {LONGEST} bytes")));
+    }
+    let sealed = app.drivers().vault().seal(&name, body.value.as_bytes()).map_err(|error| {
+        tracing::error!(secret = %name, %error, "sealing failed");
+        Problem::new("internal", "the value could not be sealed")
+    })?;
+    let at = app.now();
+    app.store().write(Lane::Interactive, PutSecret { name: name.clone(), sealed, at }).await?;
+    Ok(Json(Secret::of(&name, at)))
+}
+
+/// Removes a secret that no backend names.
+#[utoipa::path(delete, path = "/v1/secrets/{name}", tag = "secrets", params(("name" = String, Path)), responses((status = 204)))]
+async fn remove(_: Operator, State(app): State<App>, Named(name): Named) -> Result<StatusCode> {
+    for backend in app.store().backends().await? {
+        if named(&backend.revision).any(|named| *named == name) {
+            return Err(Problem::new("in-use", format!("backend {} names the secret {name}", backend.name)));
+        }
+    }
+    if !app.store().write(Lane::Interactive, RemoveSecret(name.clone())).await? {
+        return Err(Problem::not_found("secret", name));
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The secrets that a revision names.
+pub(super) fn named(revision: &Revision) -> impl Iterator<Item = &Name> {
+    let endpoints = revision.endpoints.values().filter_map(|endpoint| match &endpoint.auth {
+        Auth::None => None,
+        Auth::Basic { password_secret, .. } => Some(password_secret),
+    });
+    endpoints.chain(revision.access.iter().map(|access| &access.password_secret))
+}
+
+impl Secret {
+    fn of(name: &Name, at: Millis) -> Self {
+        Self { name: name.to_string(), updated_at: show(at) }
+    }
+}
