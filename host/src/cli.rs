@@ -1,0 +1,130 @@
+//! The command line, for operators, users and vendors. `serve` runs the service; everything else speaks to one over HTTP.
+
+mod backend;
+mod catalog;
+mod client;
+mod file;
+mod flow;
+mod follow;
+mod instance;
+mod output;
+mod plugin;
+mod secret;
+mod serve;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use client::{At, Client};
+use output::Format;
+
+/// One service in front of all of your bare metal.
+#[derive(Parser)]
+#[command(name = "moganite", version, about, propagate_version = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    at: At,
+    /// How answers are printed.
+    #[arg(short = 'o', long, global = true, value_enum, default_value = "table")]
+    format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the service.
+    Serve(serve::Options),
+    /// What users order: create, list, show, delete.
+    #[command(subcommand)]
+    Instance(instance::Command),
+    /// The shapes that may be ordered.
+    #[command(subcommand)]
+    Flavor(catalog::Command),
+    /// What may be put on a node.
+    #[command(subcommand)]
+    Image(catalog::Command),
+    /// Far-side services, each bound to a driver.
+    #[command(subcommand)]
+    Backend(backend::Command),
+    /// Drivers as shipped: one file each.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+    /// Values that only the gate uses.
+    #[command(subcommand)]
+    Secret(secret::Command),
+    /// Who may ask.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// What is done, and what it waits for.
+    #[command(subcommand)]
+    Flow(flow::Command),
+    /// Compiles a component; `serve` calls it in a process of its own.
+    #[command(hide = true)]
+    CompilePlugin { input: PathBuf, output: PathBuf },
+}
+
+/// Why a command failed, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+struct Failed {
+    what: String,
+    to_do: Option<String>,
+}
+
+/// Runs the command; what failed is one line on stderr, what to do about it the next.
+pub fn run(arguments: Arguments) -> ExitCode {
+    match dispatch(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if let Some(to_do) = error.downcast_ref::<Failed>().and_then(|failed| failed.to_do.as_ref()) {
+                eprintln!("to do: {to_do}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(Arguments { at, format: output, command }: Arguments) -> anyhow::Result<()> {
+    // No runtime around it: it is a process that compiles and ends.
+    if let Command::CompilePlugin { input, output } = command {
+        return crate::driver::compile_child(&input, &output);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = || Client::new(&at);
+        match command {
+            Command::Serve(options) => serve::run(options).await,
+            Command::Instance(command) => command.run(&client()?, output).await,
+            Command::Flavor(command) => command.run(&client()?, output, catalog::FLAVORS).await,
+            Command::Image(command) => command.run(&client()?, output, catalog::IMAGES).await,
+            Command::Backend(command) => command.run(&client()?, output).await,
+            Command::Plugin(command) => command.run(client, output).await,
+            Command::Secret(command) => command.run(&client()?, output).await,
+            Command::Token(command) => command.run(&client()?, output).await,
+            Command::Flow(command) => command.run(&client()?, output).await,
+            Command::CompilePlugin { .. } => Ok(()),
+        }
+    })
+}
+
+impl Failed {
+    fn new(what: impl Into<String>, to_do: impl Into<String>) -> Self {
+        Self { what: what.into(), to_do: Some(to_do.into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_contradiction() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+}

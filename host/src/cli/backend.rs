@@ -1,0 +1,59 @@
+//! `backend`: put, list, show, swap, probe.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::file;
+use super::output::Format;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Writes a backend's next revision from a TOML or JSON file.
+    Put {
+        file: PathBuf,
+    },
+    List,
+    Show {
+        name: String,
+    },
+    /// Lets the next operation use another plugin; those that run end on theirs.
+    Swap {
+        name: String,
+        /// The plugin's digest, the first digits of it, or name@version.
+        digest: String,
+    },
+    /// Asks the far side through the driver; changes nothing.
+    Probe {
+        name: String,
+    },
+}
+
+impl Command {
+    pub(super) async fn run(self, client: &Client, output: Format) -> anyhow::Result<()> {
+        match self {
+            Self::Put { file } => {
+                let (name, mut fields) = file::named(&file)?;
+                fields.remove("name");
+                let path = format!("/v1/backends/{name}");
+                let exists = client.list("/v1/backends").await?.iter().any(|backend| backend["name"] == *name);
+                let tag = if exists { client.get_tagged(&path).await?.1 } else { None };
+                output.one(&client.put(&path, &Value::Object(fields), tag.as_deref()).await?);
+            }
+            Self::List => {
+                let columns =
+                    [("NAME", "/name"), ("REVISION", "/revision"), ("PLUGIN", "/plugin"), ("DIGEST", "/digest")];
+                output.list(&columns, &client.list("/v1/backends").await?);
+            }
+            Self::Show { name } => output.one(&client.get(&format!("/v1/backends/{name}")).await?),
+            Self::Swap { name, digest } => {
+                let backend = client.post(&format!("/v1/backends/{name}/swap"), &json!({ "digest": digest })).await?;
+                output.one(&backend);
+            }
+            Self::Probe { name } => output.one(&client.post(&format!("/v1/backends/{name}/probe"), &json!({})).await?),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! `flow`: list, show, retry.
+
+use anyhow::bail;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::Failed;
+use super::client::Client;
+use super::follow::{self, line};
+use super::output::{Format, say};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    List,
+    /// The tasks and the whole timeline.
+    Show {
+        id: String,
+        /// Prints each event as it comes, until the flow rests or ends.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Lets a flow that needs an operator try again where it rested.
+    Retry {
+        id: String,
+    },
+}
+
+impl Command {
+    pub(super) async fn run(self, client: &Client, output: Format) -> anyhow::Result<()> {
+        match self {
+            Self::List => {
+                let columns = [
+                    ("ID", "/id"),
+                    ("KIND", "/kind"),
+                    ("PHASE", "/phase"),
+                    ("TASK", "/task"),
+                    ("WAITS FOR", "/waits_for"),
+                    ("INSTANCE", "/instance"),
+                    ("CREATED", "/created_at"),
+                ];
+                output.list(&columns, &client.list("/v1/flows").await?);
+            }
+            Self::Show { id, follow: false } => show(&client.get(&format!("/v1/flows/{id}")).await?, output),
+            Self::Show { id, follow: true } => {
+                let flow = follow::follow(client, &id, output).await?;
+                if flow["phase"] == "needs-operator" {
+                    let why = flow["waits_for"].as_str().unwrap_or_default();
+                    bail!(Failed::new(why, format!("cure it, then `moganite flow retry {id}`")));
+                }
+            }
+            Self::Retry { id } => show(&client.post(&format!("/v1/flows/{id}/retry"), &json!({})).await?, output),
+        }
+        Ok(())
+    }
+}
+
+fn show(flow: &Value, output: Format) {
+    if output == Format::Json {
+        return output.one(flow);
+    }
+    let mut head = flow.clone();
+    let (tasks, events) = (head["tasks"].take(), head["events"].take());
+    output.one(&head);
+    let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let columns = [
+        ("TASK", "/name"),
+        ("STATE", "/state"),
+        ("SINCE", "/since"),
+        ("ATTEMPTS", "/attempts"),
+        ("BACKEND", "/backend"),
+        ("PLUGIN", "/plugin"),
+        ("NOTE", "/note"),
+    ];
+    say("");
+    output.list(&columns, &items(&tasks));
+    say("");
+    items(&events).iter().for_each(|event| say(&line(event)));
+}

@@ -1,0 +1,163 @@
+//! `instance`: create, list, show, delete; with `--wait` each task is shown live.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::Failed;
+use super::client::Client;
+use super::follow::follow;
+use super::output::Format;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Orders an instance.
+    Create {
+        name: String,
+        #[arg(long)]
+        flavor: String,
+        #[arg(long)]
+        image: String,
+        /// The name when left out.
+        #[arg(long)]
+        hostname: Option<String>,
+        /// A file with public keys, one a line; may be given several times.
+        #[arg(long, value_name = "FILE")]
+        ssh_key_file: Vec<PathBuf>,
+        #[arg(long, value_name = "FILE")]
+        user_data_file: Option<PathBuf>,
+        /// Makes a repeat of this command harmless.
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
+        /// Shows each task until it is active or failed.
+        #[arg(long)]
+        wait: bool,
+    },
+    List,
+    Show {
+        name_or_id: String,
+    },
+    /// Deletes an instance, also one that is still made.
+    Delete {
+        name_or_id: String,
+        /// Shows each task until it is gone.
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
+impl Command {
+    pub(super) async fn run(self, client: &Client, output: Format) -> anyhow::Result<()> {
+        match self {
+            Self::Create { name, flavor, image, hostname, ssh_key_file, user_data_file, idempotency_key, wait } => {
+                let body = json!({
+                    "name": name,
+                    "flavor": flavor,
+                    "image": image,
+                    "hostname": hostname,
+                    "ssh_keys": keys(&ssh_key_file)?,
+                    "user_data": user_data_file.as_deref().map(read).transpose()?,
+                });
+                let key = idempotency_key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+                let instance = client.post_once("/v1/instances", &body, &key).await?;
+                if wait { made(client, &instance, output).await? } else { output.one(&instance) }
+            }
+            Self::List => {
+                let columns = [
+                    ("ID", "/id"),
+                    ("NAME", "/name"),
+                    ("STATE", "/state"),
+                    ("FLAVOR", "/flavor"),
+                    ("IMAGE", "/image"),
+                    ("PROJECT", "/project"),
+                    ("CREATED", "/created_at"),
+                    ("REASON", "/reason"),
+                ];
+                output.list(&columns, &client.list("/v1/instances").await?);
+            }
+            Self::Show { name_or_id } => {
+                let id = find(client, &name_or_id).await?;
+                output.one(&client.get(&format!("/v1/instances/{id}")).await?);
+            }
+            Self::Delete { name_or_id, wait } => {
+                let id = find(client, &name_or_id).await?;
+                let deleting = client.delete(&format!("/v1/instances/{id}")).await?;
+                if wait { deleted(client, &deleting, &name_or_id, output).await? } else { output.one(&deleting) }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn made(client: &Client, instance: &Value, output: Format) -> anyhow::Result<()> {
+    let (id, flow) = (text(instance, "id"), text(instance, "flow"));
+    output.done(&format!("instance {id}, flow {flow}"));
+    follow(client, flow, output).await?;
+    let instance = client.get(&format!("/v1/instances/{id}")).await?;
+    if output == Format::Json {
+        super::output::say(&instance.to_string());
+    }
+    let state = text(&instance, "state");
+    if state != "active" {
+        let why = instance["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+        bail!(Failed::new(
+            format!("instance {id} is {state}{why}"),
+            format!("see `moganite flow show {flow}`; delete it when you have seen enough")
+        ));
+    }
+    output.done(&format!("instance {id} is active"));
+    Ok(())
+}
+
+async fn deleted(client: &Client, deleting: &Value, name: &str, output: Format) -> anyhow::Result<()> {
+    let flow = text(deleting, "flow");
+    output.done(&format!("instance {}, flow {flow}", text(deleting, "id")));
+    let ended = follow(client, flow, output).await?;
+    if ended["phase"] != "done" {
+        let why = format!("instance {name} is not gone: {}", text(&ended, "waits_for"));
+        bail!(Failed::new(why, format!("an operator cures the cause, then `moganite flow retry {flow}`")));
+    }
+    output.done(&format!("instance {name} is gone"));
+    Ok(())
+}
+
+/// Names need not be unique: one that fits several must be said by id.
+async fn find(client: &Client, name_or_id: &str) -> anyhow::Result<String> {
+    if name_or_id.parse::<uuid::Uuid>().is_ok() {
+        return Ok(name_or_id.to_owned());
+    }
+    let instances = client.list("/v1/instances").await?;
+    let fits: Vec<_> = instances
+        .iter()
+        .filter(|instance| instance["name"] == *name_or_id)
+        .map(|instance| text(instance, "id"))
+        .collect();
+    match fits[..] {
+        [id] => Ok(id.to_owned()),
+        [] => bail!(Failed::new(format!("no instance is named {name_or_id}"), "see `moganite instance list`")),
+        _ => bail!(Failed::new(
+            format!("{} instances are named {name_or_id}: {}", fits.len(), fits.join(", ")),
+            "say which by its id"
+        )),
+    }
+}
+
+fn keys(files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
+    let mut keys = Vec::new();
+    for file in files {
+        let lines = read(file)?;
+        let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        keys.extend(lines.map(str::to_owned));
+    }
+    Ok(keys)
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}

@@ -1,0 +1,63 @@
+//! `secret`: set, list, remove. A value comes from stdin or a file, never from the command line, where others could read it.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use serde_json::json;
+
+use super::Failed;
+use super::client::Client;
+use super::output::Format;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Sets a value, read from stdin or a file; one line's end is cut off.
+    Set {
+        name: String,
+        #[arg(long, value_name = "FILE")]
+        from_file: Option<PathBuf>,
+    },
+    /// The names; there is no way to read a value.
+    List,
+    Remove {
+        name: String,
+    },
+}
+
+impl Command {
+    pub(super) async fn run(self, client: &Client, output: Format) -> anyhow::Result<()> {
+        match self {
+            Self::Set { name, from_file } => {
+                let value = read(from_file)?;
+                output.one(&client.put(&format!("/v1/secrets/{name}"), &json!({ "value": value }), None).await?);
+            }
+            Self::List => {
+                let columns = [("NAME", "/name"), ("CHANGED", "/updated_at")];
+                output.list(&columns, &client.list("/v1/secrets").await?);
+            }
+            Self::Remove { name } => {
+                client.delete(&format!("/v1/secrets/{name}")).await?;
+                output.done(&format!("{name} is removed"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(file: Option<PathBuf>) -> anyhow::Result<String> {
+    let mut value = String::new();
+    match file {
+        Some(file) => value = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?,
+        None => {
+            std::io::stdin().read_to_string(&mut value).context("reading the value from stdin")?;
+        }
+    }
+    let value = value.strip_suffix('\n').unwrap_or(&value);
+    let value = value.strip_suffix('\r').unwrap_or(value);
+    if value.is_empty() {
+        bail!(Failed::new("the value is empty", "pipe it in, or name a file with --from-file"));
+    }
+    Ok(value.to_owned())
+}

@@ -1,0 +1,170 @@
+//! `serve`: builds the pieces from the bottom up, says where it listens, runs until it is told to stop.
+
+use std::fs::File;
+use std::io::{IsTerminal as _, Read as _, Seek as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use super::Failed;
+use super::output::say;
+use crate::api;
+use crate::clock::Clock;
+use crate::config::{Config, Flows, Sandbox};
+use crate::driver::Drivers;
+use crate::lifecycle::Lifecycle;
+use crate::store::Store;
+
+/// How long requests and streams may take to end once it stops. Milliseconds.
+const DRAIN: i64 = 5_000;
+
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// Database, plugins, compiled files and the secrets' key. One `serve` per folder.
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// Loopback only, as long as no token exists.
+    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// Plugin files to offer beside those that were added.
+    #[arg(long, value_name = "DIR")]
+    plugins: Option<PathBuf>,
+    /// Auto: text on a terminal, else JSON.
+    #[arg(long, value_enum, default_value = "auto")]
+    log_format: LogFormat,
+    /// Takes the place of every longer wait that a driver asks for; for demonstrations and tests.
+    #[arg(long, value_name = "MS")]
+    longest_wait_ms: Option<u64>,
+    #[arg(long, hide = true, value_name = "N")]
+    flows_at_once: Option<usize>,
+    #[arg(long, hide = true, value_name = "MS")]
+    flow_backoff_ms: Option<u64>,
+    #[arg(long, hide = true, value_name = "MS")]
+    flow_backoff_max_ms: Option<u64>,
+    #[arg(long, hide = true, value_name = "N")]
+    flow_attempts: Option<u32>,
+    #[arg(long, hide = true, value_name = "N")]
+    flow_revert_attempts: Option<u32>,
+    #[arg(long, hide = true, value_name = "MS")]
+    flow_deadline_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Auto,
+    Text,
+    Json,
+}
+
+pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    log(options.log_format);
+    let mut config = options.config();
+    std::fs::create_dir_all(&config.state).with_context(|| format!("making {}", config.state.display()))?;
+    // Held until the process ends, however it ends.
+    let _lock = lock(&config.state)?;
+    let store = Store::open(&config.state)?;
+    let credentials = api::may_listen(&store, &config).await?;
+    let clock = Clock::system();
+    let drivers = Drivers::open(&config, store.clone(), clock.clone()).await?;
+    drivers.spawn_loading();
+    let lifecycle = Lifecycle::open(&config, store, drivers, clock.clone()).await?;
+
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+    config.listen = listener.local_addr()?;
+    let (stop, stopped) = watch::channel(false);
+    let router = api::router(lifecycle.clone(), config.clone(), stopped.clone());
+    let mut runner = tokio::spawn({
+        let stopped = stopped.clone();
+        async move { lifecycle.run(stopped).await }
+    });
+    if !credentials {
+        tracing::warn!(listen = %config.listen, "no token exists: everybody on this machine is operator; it listens on loopback only");
+    }
+    tracing::info!(listen = %config.listen, state = %config.state.display(), "serving");
+    say(&format!("listening on http://{}", config.listen));
+
+    let mut told = stopped.clone();
+    let until_told = async move {
+        // Its sender gone means the same.
+        told.wait_for(|stop| *stop).await.ok();
+    };
+    let serving = tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(until_told).await });
+    tokio::select! {
+        told = signalled() => told?,
+        // Without it nothing would ever be done here.
+        ended = &mut runner => return ended?.context("running the flows"),
+    }
+    tracing::info!("stopping: flows go on where they are at the next start");
+    stop.send_replace(true);
+    let drained = async {
+        runner.await??;
+        serving.await??;
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        ended = drained => ended,
+        () = clock.until(clock.now() + DRAIN) => {
+            tracing::warn!("some requests were cut");
+            Ok(())
+        }
+    }
+}
+
+async fn signalled() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for ctrl-c"),
+    }
+}
+
+/// One `serve` per folder: two would both run the flows.
+fn lock(state: &Path) -> anyhow::Result<File> {
+    let path = state.join("lock");
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+    if file.try_lock().is_err() {
+        let mut holder = String::new();
+        file.read_to_string(&mut holder).ok();
+        let what = format!("the state folder {} is served by process {}", state.display(), holder.trim());
+        bail!(Failed::new(what, "stop that one first, or name another folder with --state"));
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("MOGANITE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let json = format == LogFormat::Json || (format == LogFormat::Auto && !std::io::stderr().is_terminal());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { log.json().with_span_list(false).init() } else { log.with_ansi(std::io::stderr().is_terminal()).init() }
+}
+
+impl Options {
+    fn config(&self) -> Config {
+        let usual = Flows::default();
+        let time = |given: Option<u64>, usual| given.map_or(usual, Duration::from_millis);
+        Config {
+            state: self.state.clone(),
+            plugins: self.plugins.clone(),
+            listen: self.listen,
+            sandbox: Sandbox::default(),
+            flows: Flows {
+                at_once: self.flows_at_once.unwrap_or(usual.at_once),
+                backoff: time(self.flow_backoff_ms, usual.backoff),
+                backoff_max: time(self.flow_backoff_max_ms, usual.backoff_max),
+                attempts: self.flow_attempts.unwrap_or(usual.attempts),
+                revert_attempts: self.flow_revert_attempts.unwrap_or(usual.revert_attempts),
+                deadline: time(self.flow_deadline_ms, usual.deadline),
+                longest_wait: time(self.longest_wait_ms, usual.longest_wait),
+            },
+        }
+    }
+}
