@@ -18,6 +18,7 @@ mod create;
 pub(crate) mod errors;
 mod extras;
 mod history;
+mod inspect;
 mod lists;
 mod nodes;
 mod patch;

@@ -3,15 +3,12 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::bmc::Bmc;
 use super::history::note;
-use super::ports::create_missing;
+use super::inspect::inspect;
 use super::state::{CONDUCTOR, Provision, Work};
 use super::store::Node;
 use crate::faults::Kind;
-use crate::podm::pool::MODEL;
 use crate::world::World;
 
 /// Does one transition, from the passing state to the release of the lock.
@@ -29,7 +26,10 @@ pub(super) async fn run(world: Arc<World>, uuid: String, work: Work) {
         Work::Undeploy => undeploy(&world, &uuid).await,
         Work::Provide => clean(&world, &uuid, false),
         Work::Clean => clean(&world, &uuid, true),
-        Work::Inspect => inspect(&world, &uuid).await,
+        Work::Inspect => match bmc(&world, &uuid) {
+            Ok(bmc) => inspect(&world, &uuid, &bmc).await.map_err(Failed::from),
+            Err(reason) => Err(reason.into()),
+        },
         Work::Manage | Work::Adopt => Ok(()),
     };
     match outcome {
@@ -39,8 +39,10 @@ pub(super) async fn run(world: Arc<World>, uuid: String, work: Work) {
             end(&world, &uuid, work.failure(), Some(work.end()), None);
         }
         Err(Failed { sentence, at, .. }) => {
-            on(&world, &uuid, |node| note(&world, node, work.event_type(), &sentence));
-            let kept = (work == Work::Deploy || at.is_some()).then_some(work.end());
+            let event_type = if at.is_some() { "cleaning" } else { work.event_type() };
+            on(&world, &uuid, |node| note(&world, node, event_type, &sentence));
+            // A deployment keeps its target, and a cleaning that was asked for by hand.
+            let kept = matches!(work, Work::Deploy | Work::Clean).then_some(work.end());
             end(&world, &uuid, at.unwrap_or(work.failure()), kept, Some(sentence));
         }
     }
@@ -145,6 +147,7 @@ fn clean(world: &World, uuid: &str, by_hand: bool) -> Result<(), Failed> {
             fault.message.unwrap_or_else(|| "the agent reported a failure of erase_devices_metadata".to_owned());
         let sentence = format!("Failed to clean node {uuid}: {reason}");
         node.maintenance = true;
+        node.fault = Some("clean failure");
         node.maintenance_reason = Some(sentence.clone());
         return Err(Failed { at: Some(Provision::CleanFailed), ..sentence.into() });
     }
@@ -152,31 +155,6 @@ fn clean(world: &World, uuid: &str, by_hand: bool) -> Result<(), Failed> {
     if let Some(machine) = system.and_then(|system| state.machine_mut(&system)) {
         machine.erase_disks();
     }
-    Ok(())
-}
-
-/// Fills in what the machine has, in Ironic's types: cpus a number, memory_mb (whole GiB) and local_gb (one less than the disk) texts; a
-/// port for every MAC that has none.
-async fn inspect(world: &Arc<World>, uuid: &str) -> Result<(), Failed> {
-    let bmc = bmc(world, uuid)?;
-    bmc.power(world).await?;
-    if world.state().settings.inspect_fails {
-        return Err(format!("Failed to discover the following properties: cpus, cpu_arch on node {uuid}").into());
-    }
-    let mut state = world.state();
-    let Some(machine) = bmc.system().and_then(|id| state.machine(id)) else { return Ok(()) };
-    let disk = machine.disks.iter().map(|disk| disk.gib).find(|gib| *gib >= 4).unwrap_or(1);
-    let seen = json!({
-        "cpus": machine.cores, "memory_mb": (machine.memory_mib / 1024 * 1024).to_string(),
-        "local_gb": (disk - 1).to_string(), "cpu_arch": "x86_64", "cpu_model_name": MODEL,
-    });
-    let macs = machine.macs.clone();
-    if let (Some(node), Some(seen)) = (state.ironic.node_mut(uuid), seen.as_object())
-        && let Some(properties) = node.document["properties"].as_object_mut()
-    {
-        properties.extend(seen.clone());
-    }
-    create_missing(world, &mut state, uuid, &macs);
     Ok(())
 }
 

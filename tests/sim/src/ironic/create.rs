@@ -103,6 +103,8 @@ pub(super) fn create(world: &World, version: Version, call: &Call) -> Answered {
         target_power: None,
         maintenance: false,
         maintenance_reason: None,
+        fault: None,
+        inventory: None,
         traits: Default::default(),
         history: Vec::new(),
         boot_device: None,

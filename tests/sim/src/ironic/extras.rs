@@ -19,6 +19,7 @@ pub(super) fn maintenance(world: &World, call: &Call, uuid: &str) -> Answered {
     let mut state = world.state();
     let node = nodes::unlocked(world, &mut state, call, uuid)?;
     node.maintenance = on;
+    node.fault = node.fault.filter(|_| on);
     node.maintenance_reason = call.json()["reason"].as_str().filter(|_| on).map(str::to_owned);
     Ok(Answer::empty(StatusCode::ACCEPTED))
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::store::Node;
 use super::version::Version;
 use super::{
-    Answered, allocations, create, errors, extras, history, lists, no_content, ok, patch, ports, power, provision, view,
+    Answered, allocations, create, errors, extras, history, inspect, lists, no_content, ok, patch, ports, power,
+    provision, view,
 };
 use crate::call::{Answer, Call};
 use crate::exchange::Side;
 use crate::faults::Kind;
 use crate::world::{State, World};
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 
 pub(super) fn answer(world: &Arc<World>, version: Version, call: &Call, rest: &[&str]) -> Answered {
     let (method, rest) = (&call.method, rest);
@@ -40,6 +41,7 @@ fn of_one(world: &Arc<World>, version: Version, call: &Call, uuid: &str, rest: &
         (_, ["traits", rest @ ..]) => extras::traits(world, call, uuid, rest),
         (_, ["management", "boot_device", rest @ ..]) => extras::boot_device(world, call, uuid, rest),
         (&Method::GET, ["history", rest @ ..]) => history::answer(world, uuid, rest),
+        (&Method::GET, ["inventory"]) => inspect::answer(world, version, uuid),
         (&Method::GET, ["ports"]) => Ok(ports::of_node(world, uuid)),
         (_, ["allocation"]) => allocations::of_node(world, version, call, uuid),
         (_, []) => Err(errors::no_method()),
@@ -155,10 +157,7 @@ fn delete(world: &World, call: &Call, uuid: &str) -> Answered {
     let mut state = world.state();
     let node = unlocked(world, &mut state, call, uuid)?;
     if node.flag("protected") {
-        return Err(errors::client(
-            StatusCode::FORBIDDEN,
-            &format!("Node {uuid} is protected and cannot be undeployed, rebuilt or deleted"),
-        ));
+        return Err(provision::protected(uuid));
     }
     if !node.maintenance {
         if let Some(instance) = node.instance_uuid() {

@@ -15,17 +15,13 @@ pub(super) fn put(world: &Arc<World>, call: &Call, uuid: &str) -> Answered {
     let body = call.json();
     let verb = body["target"].as_str().ok_or_else(|| errors::bad_request("Missing mandatory parameter: target"))?;
     let mut state = world.state();
+    let deploys = matches!(verb, "active" | "deploy" | "rebuild");
+    if deploys && state.ironic.node(uuid).is_some_and(|node| node.maintenance) {
+        return Err(in_maintenance("provisioning", uuid));
+    }
     let node = nodes::unlocked(world, &mut state, call, uuid)?;
     if matches!(verb, "deleted" | "undeploy" | "rebuild") && node.flag("protected") {
-        return Err(errors::client(
-            StatusCode::FORBIDDEN,
-            &format!("Node {uuid} is protected and cannot be undeployed, rebuilt or deleted"),
-        ));
-    }
-    if node.maintenance {
-        return Err(errors::bad_request(&format!(
-            "The provisioning operation can't be performed on node {uuid} because it's in maintenance mode."
-        )));
+        return Err(protected(uuid));
     }
     if verb == "rebuild" && node.provision == Provision::Active {
         let bug = "cannot access local variable 'auto_lessee' where it is not associated with a value";
@@ -37,12 +33,30 @@ pub(super) fn put(world: &Arc<World>, call: &Call, uuid: &str) -> Answered {
             node.provision.as_str()
         ))
     })?;
+    match work {
+        Work::Provide if node.maintenance => return Err(in_maintenance("providing", uuid)),
+        Work::Clean if node.maintenance => return Err(in_maintenance("cleaning", uuid)),
+        _ => {}
+    }
     check(node, verb, work, &body)?;
     begin(world, node, work, &body);
     if work != Work::Manage {
         tokio::spawn(conductor::run(world.clone(), uuid.to_owned(), work));
     }
     Ok(accepted(&format!("{}/v1/nodes/{uuid}/states", base(world))))
+}
+
+fn in_maintenance(operation: &str, uuid: &str) -> Answer {
+    errors::bad_request(&format!(
+        "The {operation} operation can't be performed on node {uuid} because it's in maintenance mode."
+    ))
+}
+
+pub(super) fn protected(uuid: &str) -> Answer {
+    errors::client(
+        StatusCode::FORBIDDEN,
+        &format!("Node {uuid} is protected and cannot be undeployed, rebuilt or deleted"),
+    )
 }
 
 fn begin(world: &World, node: &mut Node, work: Work, body: &Value) {

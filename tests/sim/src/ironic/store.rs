@@ -30,6 +30,10 @@ pub(crate) struct Node {
     pub(super) target_power: Option<&'static str>,
     pub(super) maintenance: bool,
     pub(super) maintenance_reason: Option<String>,
+    /// Why the conductor itself put it into maintenance.
+    pub(super) fault: Option<&'static str>,
+    /// What the last inspection saw.
+    pub(super) inventory: Option<Value>,
     pub(super) traits: BTreeSet<String>,
     pub(super) history: Vec<Event>,
     pub(super) boot_device: Option<(String, bool)>,

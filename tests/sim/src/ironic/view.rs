@@ -49,7 +49,7 @@ fn whole(world: &World, state: &State, node: &Node) -> Map<String, Value> {
         "last_error": node.last_error,
         "maintenance": node.maintenance,
         "maintenance_reason": node.maintenance_reason,
-        "fault": null,
+        "fault": node.fault,
         "traits": node.traits,
         "allocation_uuid": allocation.map(|allocation| &allocation.uuid),
         "conductor": CONDUCTOR,

@@ -102,7 +102,7 @@ async fn half_the_memory_shows_everywhere_but_where_the_pod_manager_lies() {
         let node = bench.enroll("mg-1", &composed).await;
         bench.provision(&node, "manage").await;
         bench.provision(&node, "inspect").await;
-        assert_eq!(bench.settled(&node).await["properties"]["memory_mb"], "4096");
+        assert_eq!(bench.settled(&node).await["properties"]["memory_mb"], 4096);
         assert_eq!(bench.sim.ledger().pod.held[0].memory_mib, 4096);
     }
 }

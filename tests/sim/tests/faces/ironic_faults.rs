@@ -124,3 +124,54 @@ async fn the_lock_outlives_the_state_and_refuses_the_next_verb() {
     assert_eq!(tries.map(|got| got.status), [409, 409]);
     assert_eq!(bench.provision(&node, "provide").await, "available");
 }
+
+/// In source, not on the wire: a failed cleaning puts the node into maintenance, out of which `manage` leads all the same.
+#[tokio::test]
+async fn a_failed_cleaning_leaves_the_data_and_a_node_in_maintenance() {
+    let bench = Bench::new().await;
+    let (_, node) = bench.deployed("mg-1").await;
+    bench.fault(json!({"side": "ironic", "kind": "clean-fails"}));
+    assert_eq!(bench.provision(&node, "deleted").await, "clean failed");
+    let failed = bench.settled(&node).await;
+    assert_eq!(
+        (&failed["maintenance"], &failed["fault"], &failed["target_provision_state"]),
+        (&json!(true), &json!("clean failure"), &Value::Null)
+    );
+    assert_eq!(bench.ledger()["machines"]["data"][0]["owner"], "mg-1");
+    assert_eq!(bench.ledger()["machines"]["running"], json!([]));
+
+    assert_eq!(bench.provision(&node, "manage").await, "manageable");
+    let path = format!("/v1/nodes/{node}");
+    let got = bench.ironic("PUT", &format!("{path}/states/provision"), json!({"target": "provide"})).await;
+    assert_eq!(
+        got.sentence(),
+        format!("The providing operation can't be performed on node {node} because it's in maintenance mode.")
+    );
+    assert_eq!(bench.ironic("DELETE", &format!("{path}/maintenance"), Value::Null).await.status, 202);
+    assert_eq!(bench.provision(&node, "provide").await, "available");
+    assert_eq!(bench.ledger()["machines"]["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_bmc_that_goes_away_ends_each_transition_where_it_was_observed() {
+    let bench = Bench::new().await;
+    let node = available(&bench).await;
+    let away = json!({"side": "podm", "path": "/redfish/v1/Systems/**", "kind": "drop", "times": 0});
+    for (verb, state, sentence) in [
+        ("active", "deploy failed", "Deploy step deploy.deploy failed: Redfish connection failed"),
+        ("deleted", "error", "Failed to tear down: Redfish connection failed"),
+    ] {
+        bench.fault(away.clone());
+        assert_eq!(bench.provision(&node, verb).await, state);
+        let error = bench.settled(&node).await["last_error"].as_str().unwrap().to_owned();
+        assert!(error.starts_with(sentence), "{error}");
+        bench.sim.clear_faults();
+    }
+    assert_eq!(bench.provision(&node, "deleted").await, "available");
+    bench.fault(away);
+    let power = format!("/v1/nodes/{node}/states/power");
+    assert_eq!(bench.ironic("PUT", &power, json!({"target": "power on"})).await.status, 202);
+    let error = bench.settled(&node).await["last_error"].as_str().unwrap().to_owned();
+    assert!(error.starts_with("Failed to change power state to 'power on': "), "{error}");
+    assert_eq!(bench.ironic("DELETE", &format!("/v1/nodes/{node}"), Value::Null).await.status, 204);
+}

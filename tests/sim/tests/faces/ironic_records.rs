@@ -63,7 +63,7 @@ async fn in_maintenance_nothing_is_provisioned_and_an_active_node_goes_with_its_
             .starts_with(&format!("Can not delete node \"{node}\" while it is in provision state \"active\"."))
     );
     assert_eq!(bench.ironic("PUT", &format!("{path}/maintenance"), json!({"reason": "look"})).await.status, 202);
-    let got = bench.ironic("PUT", &format!("{path}/states/provision"), json!({"target": "deleted"})).await;
+    let got = bench.ironic("PUT", &format!("{path}/states/provision"), json!({"target": "active"})).await;
     let sentence =
         format!("The provisioning operation can't be performed on node {node} because it's in maintenance mode.");
     assert_eq!((got.status, got.sentence()), (400, sentence));

@@ -147,11 +147,16 @@ async fn inspection_fills_in_the_real_machine_or_fails_as_on_the_emulator() {
     let uuid = uuid::Uuid::now_v7().to_string();
     bench.ironic("POST", "/v1/nodes", bench.node(&uuid, "n1", &composed)).await;
     bench.provision(&uuid, "manage").await;
+    assert_eq!(bench.ironic("GET", &format!("/v1/nodes/{uuid}/inventory"), Value::Null).await.status, 404);
     assert_eq!(bench.provision(&uuid, "inspect").await, "manageable");
     let properties = &bench.settled(&uuid).await["properties"];
+    assert_eq!(*properties, json!({"memory_mb": 16_384, "local_gb": 99, "cpu_arch": "x86_64"}));
+    let seen = bench.ironic("GET", &format!("/v1/nodes/{uuid}/inventory"), Value::Null).await.body;
+    let inventory = &seen["inventory"];
+    assert_eq!((&inventory["cpu"]["count"], &inventory["memory"]["physical_mb"]), (&json!(8), &json!(16_384)));
     assert_eq!(
-        (&properties["cpus"], &properties["memory_mb"], &properties["local_gb"]),
-        (&json!(8), &json!("16384"), &json!("99"))
+        (&inventory["disks"][0]["size"], inventory["interfaces"].as_array().unwrap().len()),
+        (&json!(107_374_182_400_u64), 2)
     );
     let ports = bench.ironic("GET", &format!("/v1/nodes/{uuid}/ports"), Value::Null).await.body;
     assert_eq!(ports["ports"].as_array().unwrap().len(), 2);
