@@ -66,14 +66,17 @@ async fn created(stack: &Stack) -> Result<()> {
 /// Each new line of the timeline as it comes.
 async fn told_live(stack: &Stack, flow: &str) -> Result<()> {
     let mut shown = 0;
+    let mut last = String::new();
     until("the flow to end", Duration::from_secs(30), async || {
         let now = stack.service.api.get(&format!("/v1/flows/{flow}")).await?.ok()?;
         let events = now["events"].as_array().cloned().unwrap_or_default();
         for event in &events[shown..] {
-            let (task, kind, note) = (word(&event["task"]), word(&event["kind"]), word(&event["note"]));
-            if kind != "created" {
-                seen(&format!("{task:8} {kind:8} {note}"));
+            let undo = if event["direction"] == "revert" { "undo " } else { "" };
+            let line = format!("{undo}{} {}: {}", word(&event["task"]), word(&event["kind"]), word(&event["note"]));
+            if event["kind"] != "created" && line != last {
+                seen(line.trim_end_matches(": "));
             }
+            last = line;
         }
         shown = events.len();
         Ok(matches!(word(&now["phase"]), "done" | "reverted").then_some(()))
@@ -130,7 +133,7 @@ async fn swapped(stack: &Stack) -> Result<()> {
 async fn denied(stack: &Stack) -> Result<()> {
     scene("add a driver that tries to reach hosts that nobody bound");
     let api = &stack.service.api;
-    let added = api.upload("/v1/plugins", for_tests("driver-misbehave")?).await?.ok()?;
+    let added = api.upload("/v1/plugins", for_tests("misbehave")?).await?.ok()?;
     let backend = json!({
         "plugin": added["digest"], "endpoints": {"far": {"url": stack.sim.podm}}, "settings": {"case": "foreign-host"},
     });
@@ -148,7 +151,6 @@ async fn deleted(stack: &Stack, leak: bool) -> Result<()> {
     let listed = stack.service.api.get("/v1/instances").await?.ok()?;
     let ids: Vec<_> = listed["items"].as_array().into_iter().flatten().map(|item| word(&item["id"]).to_owned()).collect();
     if leak {
-        stack.sim.fault(json!({"kind": "keep-on-release"})).await?;
         stack.sim.fault(json!({"kind": "keep-on-release", "times": 0})).await?;
         seen("(the pod manager will answer the releases of one node and keep it)");
     }

@@ -17,7 +17,7 @@ pub use plugin::{for_tests, repacked};
 pub use process::binary;
 pub use service::{Patience, Service};
 pub use sim::Sim;
-pub use stack::{BMC_PASSWORD, Options, Stack};
+pub use stack::{BMC_PASSWORD, Elsewhere, Options, Stack};
 
 /// Where `cargo xtask plugins` puts the packed drivers.
 pub fn plugins() -> std::path::PathBuf {

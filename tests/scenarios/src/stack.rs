@@ -23,6 +23,17 @@ pub struct Options<'a> {
     pub valence: Value,
     /// Merged into the settings of `ironic-1`.
     pub ironic: Value,
+    /// In place of the simulated Ironic.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// An Ironic that is not the simulator's, and how its machines are reached.
+pub struct Elsewhere {
+    pub ironic: String,
+    pub bmc_address: String,
+    pub boot_iso: String,
+    /// http_basic: the password of Ironic's user `admin`.
+    pub ironic_password: Option<String>,
 }
 
 /// What the simulated BMCs let in: a canary that must be found in no row and no log.
@@ -74,9 +85,9 @@ impl Stack {
         self.service.instance_gone(instance).await
     }
 
-    pub async fn put_flavor(&self, name: &str, shape: Value) -> Result<()> {
+    pub async fn put_flavor(&self, name: &str, shape: Value, erase: &str) -> Result<()> {
         let flavor = json!({
-            "name": name, "shape": shape, "erase": "none",
+            "name": name, "shape": shape, "erase": erase,
             "route": {"compose": ["pod-a"], "enroll": ["ironic-1"], "deploy": ["ironic-1"]},
         });
         self.service.api.put(&format!("/v1/flavors/{name}"), &flavor).await?.ok().map(drop)
@@ -97,24 +108,37 @@ impl Stack {
     async fn bind(&self, options: &Options<'_>) -> Result<()> {
         let api = &self.service.api;
         api.put("/v1/secrets/bmc-password", &json!({"value": BMC_PASSWORD})).await?.ok()?;
+        let simulated = Elsewhere {
+            ironic: self.sim.ironic.clone(),
+            bmc_address: self.sim.podm.clone(),
+            boot_iso: "http://images.example/cirros.iso".into(),
+            ironic_password: None,
+        };
+        let Elsewhere { ironic: ironic_url, bmc_address, boot_iso, ironic_password } =
+            options.elsewhere.as_ref().unwrap_or(&simulated);
         let valence = json!({
             "plugin": self.service.digest("valence-redfish").await?,
             "endpoints": {"valence": {"url": self.sim.valence}},
             "settings": merged(json!({"settle_s": 2, "gone_within_s": 1}), &options.valence),
-            "access": {"address": self.sim.podm, "username": "admin", "password_secret": "bmc-password"},
+            "access": {"address": bmc_address, "username": "admin", "password_secret": "bmc-password"},
         });
         api.put("/v1/backends/pod-a", &valence).await?.ok().context("binding pod-a")?;
+        let mut auth = json!("none");
+        if let Some(password) = ironic_password {
+            api.put("/v1/secrets/ironic-password", &json!({"value": password})).await?.ok()?;
+            auth = json!({"basic": {"username": "admin", "password_secret": "ironic-password"}});
+        }
         let places = ["bmc-address", "bmc-username", "bmc-password"];
         let ironic = json!({
             "plugin": self.service.digest("ironic").await?,
-            "endpoints": {"ironic": {"url": self.sim.ironic}},
+            "endpoints": {"ironic": {"url": ironic_url, "auth": auth}},
             "settings": merged(ironic_settings(), &options.ironic),
             "grants": places.map(|place| json!({"place": place, "of": "pod-a"})),
         });
         api.put("/v1/backends/ironic-1", &ironic).await?.ok().context("binding ironic-1")?;
-        let image = json!({"name": "cirros", "backends": {"ironic-1": {"boot_iso": "http://images.example/cirros.iso"}}});
+        let image = json!({"name": "cirros", "backends": {"ironic-1": {"boot_iso": boot_iso}}});
         api.put("/v1/images/cirros", &image).await?.ok()?;
-        self.put_flavor("small", json!({"cores": 4, "memory_mib": 8192})).await
+        self.put_flavor("small", json!({"cores": 4, "memory_mib": 8192}), "quick").await
     }
 }
 
@@ -123,7 +147,7 @@ fn ironic_settings() -> Value {
     json!({
         "deploy_interface": "ramdisk", "boot_interface": "redfish-virtual-media", "bios_interface": "no-bios",
         "firmware_interface": "no-firmware", "raid_interface": "no-raid", "vendor_interface": "no-vendor",
-        "redfish_verify_ca": false, "automated_clean": true, "configdrive": false, "poll_ms": 50, "settle_ms": 500,
+        "redfish_verify_ca": false, "automated_clean": true, "erases": "quick", "configdrive": false, "poll_ms": 50, "settle_ms": 500,
     })
 }
 
