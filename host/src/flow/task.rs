@@ -83,7 +83,7 @@ pub struct Cx {
 
 /// What the transition takes along from a call.
 #[derive(Debug, Default)]
-pub struct Left {
+pub(super) struct Left {
     pub effects: Vec<Effect>,
     pub exchanges: Vec<Exchange>,
     pub backend: Option<String>,

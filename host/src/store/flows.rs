@@ -129,7 +129,7 @@ impl Operation for Transition {
     }
 }
 
-/// A person's word that a flow which rests may go on.
+/// A person's word that a flow which rests may go on: another try, and not the first.
 #[derive(Debug, Clone)]
 pub struct RetryFlow {
     pub flow: FlowId,
@@ -144,7 +144,7 @@ impl Operation for RetryFlow {
     fn apply(&self, db: &Connection) -> Result<()> {
         let moved = db
             .prepare_cached(
-                "UPDATE flow SET phase = ?2, attempt = 1, checkpoint = NULL, wake = ?3, task_since = ?3, revision = revision + 1, updated_at = ?3
+                "UPDATE flow SET phase = ?2, attempt = 2, checkpoint = NULL, wake = ?3, task_since = ?3, revision = revision + 1, updated_at = ?3
                  WHERE public_id = ?1 AND phase = 'needs-operator'",
             )?
             .execute(params![self.flow.to_string(), self.phase.as_str(), self.event.at])?;
