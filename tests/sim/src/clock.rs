@@ -1,6 +1,6 @@
 //! The one clock of the simulator: every delay sleeps on it, every time stamp comes from it. It runs with the machine's, or stands
 //! still and is moved by hand; moving it by hand also works while it runs. Nothing else here may ask for the time or sleep.
-#![allow(clippy::disallowed_methods, reason = "this is the simulator's one clock")]
+#![expect(clippy::disallowed_methods, reason = "this is the simulator's one clock")]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

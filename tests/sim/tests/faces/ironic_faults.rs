@@ -37,6 +37,22 @@ async fn a_failed_deployment_tells_its_reason_in_the_history_only() {
 }
 
 #[tokio::test]
+async fn the_reason_of_a_failed_deployment_shows_for_a_moment_while_it_still_deploys() {
+    let bench = Bench::with(|options| options.lock_ms = 300).await;
+    let node = available(&bench).await;
+    bench.fault(json!({"side": "ironic", "kind": "deploy-fails"}));
+    let path = format!("/v1/nodes/{node}");
+    let verb = json!({"target": "active"});
+    assert_eq!(bench.ironic("PUT", &format!("{path}/states/provision"), verb).await.status, 202);
+    let told = async || bench.ironic("GET", &path, Value::Null).await.body;
+    let moment = crate::bench::until(&told, |node| !node["last_error"].is_null()).await;
+    assert_eq!(moment["provision_state"], "deploying");
+    let after = crate::bench::until(&told, |node| node["provision_state"] == "deploy failed").await;
+    assert_eq!(after["last_error"], Value::Null);
+    assert!(!after["reservation"].is_null());
+}
+
+#[tokio::test]
 async fn a_wrong_way_to_the_bmc_ends_in_enroll_with_a_sentence() {
     let bench = Bench::new().await;
     let composed = bench.compose("mg-1").await;
