@@ -72,3 +72,14 @@ async fn two_pods_have_no_machine_in_common_unless_they_have_one_seed() {
     assert!(one.iter().zip(&other).all(|(one, other)| one != other), "{one:?} {other:?}");
     assert_eq!(identity(Some(7)).await, identity(Some(7)).await);
 }
+
+#[tokio::test]
+async fn emulated_systems_are_known_by_what_the_emulator_calls_them() {
+    let bench = Bench::with(|options| options.emulated_systems = true).await;
+    let composed = bench.compose("n1").await;
+    let path = "/redfish/v1/Systems/00000000-0000-4000-8000-000000000001";
+    assert_eq!(composed["computer_system"]["@odata.id"], path);
+    assert_eq!(composed["metadata"]["network"][0]["mac"], "52:54:00:00:00:01");
+    let system = bench.valence("GET", path.strip_prefix("/redfish/v1").unwrap(), Value::Null).await.body;
+    assert_eq!(system["UUID"], "00000000-0000-4000-8000-000000000001");
+}
