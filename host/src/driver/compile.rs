@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
 use tokio::io::AsyncReadExt as _;
@@ -47,9 +48,15 @@ impl Compiler {
                 }
             }
         }
-        let fresh = cached.with_extension("new");
-        self.run(file, &fresh).await?;
-        // Renamed, never overwritten: an older file may be mapped.
+        // A name of its own: two may compile the same component at once, and an older file may be mapped.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let fresh = cached.with_extension(format!("{}-{number}.new", std::process::id()));
+        if let Err(refusal) = self.run(file, &fresh).await {
+            // What a cut child left; most of the time there is nothing.
+            fs::remove_file(&fresh).ok();
+            return Err(refusal);
+        }
         fs::rename(&fresh, &cached)
             .map_err(anyhow::Error::from)
             .and_then(|()| map(engine, &cached))

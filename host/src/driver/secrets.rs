@@ -92,7 +92,6 @@ impl Secret {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    #[cfg(test)]
     pub(super) fn of(text: &str) -> Self {
         Self(text.as_bytes().to_vec())
     }

@@ -1,7 +1,8 @@
 //! Secrets that an answer repeats become their placeholder again, before the guest sees them.
 //!
-//! Searched are the bytes as they stand and, in JSON, the strings as they read, however they are escaped. A far side that encodes
-//! a secret in a way of its own (base64 of a part, reversed) passes: see ARCHITECTURE.md, residual risks.
+//! Searched are the bytes as they stand, the secret as JSON writes it within text, and in JSON the strings as they read,
+//! however they are escaped. A far side that encodes a secret in a way of its own (base64 of a part, reversed) passes:
+//! see ARCHITECTURE.md, residual risks.
 
 use std::sync::Arc;
 
@@ -15,13 +16,27 @@ const SHORTEST: usize = 4;
 
 /// What must not come back, and what stands in its place.
 #[derive(Default)]
-pub(in super::super) struct Echoes(Vec<(Arc<Secret>, String)>);
+pub(in super::super) struct Echoes(Vec<Echo>);
+
+struct Echo {
+    /// As it is, as JSON writes it, and as JSON writes that again; only those that differ.
+    forms: Vec<Arc<Secret>>,
+    placeholder: String,
+}
 
 impl Echoes {
     pub(in super::super) fn add(&mut self, secret: Arc<Secret>, placeholder: String) {
-        if secret.reveal().len() >= SHORTEST {
-            self.0.push((secret, placeholder));
+        if secret.reveal().len() < SHORTEST {
+            return;
         }
+        let mut forms = vec![secret];
+        for _ in 0..2 {
+            let written = forms.last().and_then(|last| escaped(last));
+            forms.extend(written.map(Arc::new));
+        }
+        // The longest first: a shorter one may be a part of it.
+        forms.reverse();
+        self.0.push(Echo { forms, placeholder });
     }
 
     pub(super) fn hush_headers(&self, headers: &mut HeaderMap) {
@@ -61,8 +76,10 @@ impl Echoes {
                 let told: Vec<String> =
                     fields.keys().filter(|key| self.hush(key.as_bytes()).is_some()).cloned().collect();
                 for key in told {
-                    fields.remove(&key);
                     changed = true;
+                    if let (Some(value), Some(hushed)) = (fields.remove(&key), self.hush(key.as_bytes())) {
+                        fields.insert(String::from_utf8_lossy(&hushed).into_owned(), value);
+                    }
                 }
                 fields.values_mut().fold(changed, |changed, item| self.hush_json(item) | changed)
             }
@@ -73,15 +90,23 @@ impl Echoes {
     /// None when there is nothing to hush.
     fn hush(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut hushed: Option<Vec<u8>> = None;
-        for (secret, placeholder) in &self.0 {
-            let secret = secret.reveal().as_bytes();
-            let now = hushed.as_deref().unwrap_or(bytes);
-            if let Some(next) = replaced(now, secret, placeholder.as_bytes()) {
-                hushed = Some(next);
+        for echo in &self.0 {
+            for form in &echo.forms {
+                let now = hushed.as_deref().unwrap_or(bytes);
+                if let Some(next) = replaced(now, form.reveal().as_bytes(), echo.placeholder.as_bytes()) {
+                    hushed = Some(next);
+                }
             }
         }
         hushed
     }
+}
+
+/// As JSON writes it between quotes; none when that is no different.
+fn escaped(secret: &Secret) -> Option<Secret> {
+    let written = Json::from(secret.reveal()).to_string();
+    let inside = written.strip_prefix('"')?.strip_suffix('"')?;
+    (inside != secret.reveal()).then(|| Secret::of(inside))
 }
 
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
@@ -130,7 +155,7 @@ mod tests {
         {
             assert_eq!(hushed(json), r#"{"a":["{{access.password}}"]}"#, "{json}");
         }
-        assert_eq!(hushed(r#"{"p/ss\"wörd": 1, "b": 2}"#), r#"{"b":2}"#);
+        assert_eq!(hushed(r#"{"p\/ss\"wörd":1}"#), r#"{"{{access.password}}":1}"#);
     }
 
     #[test]
@@ -147,5 +172,11 @@ mod tests {
         headers.insert("x-debug", HeaderValue::from_static("pw=hunter22;"));
         echoes.hush_headers(&mut headers);
         assert_eq!(headers["x-debug"], "pw={{access.password}};");
+    }
+
+    #[test]
+    fn a_secret_in_json_within_text_is_found() {
+        assert_eq!(hushed(r#"said {"a": "p/ss\"wörd"}"#), r#"said {"a": "{{access.password}}"}"#);
+        assert_eq!(hushed(r#"said "{\"a\": \"p/ss\\\"wörd\"}""#), r#"said "{\"a\": \"{{access.password}}\"}""#);
     }
 }

@@ -1,0 +1,91 @@
+//! Time, memory, stack, log and size of answers: what a call may use, and that the host stands afterwards.
+
+use std::time::Duration;
+
+use moganite::config::Sandbox;
+use moganite::driver::Doing;
+use moganite::model::{FaultKind, Mark};
+use serde_json::json;
+
+use crate::rig::{Rig, call, echo, packed, shape};
+
+async fn misbehaving() -> Rig {
+    Rig::of("misbehave").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_without_end_ends_at_its_cpu_time_and_the_next_call_works() {
+    let sandbox = Sandbox { slots: 2, cpu_ticks: 10, ..Sandbox::default() };
+    let rig = Rig::with(packed("misbehave"), sandbox, echo).await;
+    let fault = rig.fault("spin").await;
+    assert!(fault.starts_with("Broken") && fault.contains("more than 100 ms of CPU time"), "{fault}");
+    assert!(matches!(rig.compose(json!({})).await.result, Ok(Doing::Done(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_without_end_leaves_the_thread_to_others() {
+    let rig = misbehaving().await;
+    let (spinning, behaving) = (rig.composer(json!({ "case": "spin" })).await, rig.composer(json!({})).await);
+    let spin = tokio::spawn(async move { spinning.compose(call(), &Mark("mg-a-1".into()), &shape()).await });
+    for _ in 0..20 {
+        assert!(behaving.compose(call(), &Mark("mg-a-2".into()), &shape()).await.result.is_ok());
+    }
+    assert!(!spin.is_finished());
+    assert!(spin.await.unwrap().result.is_err());
+}
+
+#[tokio::test]
+async fn memory_without_end_ends_at_its_limit() {
+    let fault = misbehaving().await.fault("grow").await;
+    assert!(fault.starts_with("Broken") && fault.contains("bytes of memory") && fault.contains("67108864"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_panic_is_quoted_and_a_stack_that_ends_is_named() {
+    let rig = misbehaving().await;
+    let fault = rig.fault("panic").await;
+    assert!(fault.starts_with("Broken") && fault.contains("this driver panics, as it was told to"), "{fault}");
+    let fault = rig.fault("overflow").await;
+    assert!(fault.starts_with("Broken") && fault.contains("stack"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_call_that_sleeps_ends_at_its_wall_time_and_may_be_tried_again() {
+    let sandbox = Sandbox { slots: 1, wall: Duration::from_millis(200), ..Sandbox::default() };
+    let rig = Rig::with(packed("misbehave"), sandbox, echo).await;
+    let sleeper = rig.composer(json!({ "case": "sleep" })).await;
+    let (mark, shape) = (Mark("mg-a-1".into()), shape());
+    // With one slot the second waits for the first, and that counts too.
+    let (first, second) = tokio::join!(sleeper.compose(call(), &mark, &shape), sleeper.compose(call(), &mark, &shape));
+    for answer in [first, second] {
+        let fault = answer.result.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Retry);
+        assert!(fault.message.contains("200 ms"), "{}", fault.message);
+    }
+}
+
+#[tokio::test]
+async fn answers_out_of_bounds_are_refused_and_notes_are_cut() {
+    let rig = misbehaving().await;
+    for (case, field) in [("huge-checkpoint", "checkpoint"), ("huge-facts", "facts"), ("bad-json-facts", "facts")] {
+        let fault = rig.fault(case).await;
+        assert!(fault.starts_with("Broken") && fault.contains(&format!("{field}: ")), "{case}: {fault}");
+    }
+    match rig.compose(json!({ "case": "huge-note" })).await.result {
+        Ok(Doing::Pending(pause)) => assert!(pause.note.chars().count() <= 501),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_log_lines_ends_nothing() {
+    let rig = misbehaving().await;
+    assert!(matches!(rig.compose(json!({ "case": "log-flood" })).await.result, Ok(Doing::Done(_))));
+}
+
+#[tokio::test]
+async fn there_is_no_environment_no_file_and_no_socket() {
+    let fault = misbehaving().await.fault("env").await;
+    assert!(fault.contains("0 environment variables; 0 arguments"), "{fault}");
+    assert!(fault.matches(": denied").count() == 4 && !fault.contains("reached"), "{fault}");
+}
