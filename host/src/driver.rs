@@ -1,16 +1,20 @@
 //! Loads components and calls them, in a sandbox that gives them nothing but named HTTP endpoints.
 //!
-//! A component is compiled once, in a child process, and gets a fresh store for each call. Only this module names wasmtime; only
-//! `egress.rs` sends HTTP for a driver. What a driver returns is a claim: shape and size are checked here, ownership in the store.
-//! Read `call.rs` next.
+//! A component is compiled once, in a child process, and gets a fresh store for each call. Only this module names
+//! wasmtime; only `egress.rs` sends HTTP for a driver. What a driver returns is a claim: shape and size are checked
+//! here, ownership in the store. Read `call.rs` next.
 
 mod answer;
+mod arguments;
 mod binding;
 mod bindings;
 mod call;
+mod claims;
 mod compile;
 mod egress;
 mod engine;
+mod grants;
+mod library;
 mod limits;
 mod load;
 mod manifest;
@@ -18,7 +22,6 @@ mod plugins;
 mod roles;
 mod secrets;
 mod text;
-mod v0_9;
 
 pub use answer::{Answer, DeployOrder, Deployed, Doing, Held, Observed, Page, Pause, PowerWish, Presence};
 pub use call::Call;

@@ -1,5 +1,5 @@
-//! Whether a backend's revision fits the plugin that it names: settings, endpoints, grants. Asked before the revision is written,
-//! so that an operator hears of a mistake and no flow does.
+//! Whether a backend's revision fits the plugin that it names: settings, endpoints, grants. Asked before the revision
+//! is written, so that an operator hears of a mistake and no flow does.
 
 use serde_json::Value;
 
@@ -83,7 +83,8 @@ fn endpoints(manifest: &Manifest, revision: &Revision) -> Result<(), Refusal> {
             Auth::Basic { .. } => "basic",
         };
         // A manifest that says nothing of authentication means none.
-        if !need.auth.iter().any(|allowed| allowed == auth) && !(need.auth.is_empty() && auth == "none") {
+        let is_allowed = if need.auth.is_empty() { auth == "none" } else { need.auth.iter().any(|one| one == auth) };
+        if !is_allowed {
             let allowed: Vec<_> = need.auth.iter().map(String::as_str).collect();
             return Err(Refusal::new(
                 "endpoint-auth-not-allowed",
@@ -116,10 +117,17 @@ mod tests {
             "name": "ironic", "version": "0.1.0", "vendor": "v", "description": "d",
             "settings": {
                 "type": "object", "additionalProperties": false, "required": ["owner"],
-                "properties": {"owner": {"$ref": "#/$defs/word"}}, "$defs": {"word": {"type": "string", "pattern": "^[a-z]+$"}}
+                "properties": {"owner": {"$ref": "#/$defs/word"}},
+                "$defs": {"word": {"type": "string", "pattern": "^[a-z]+$"}}
             },
-            "endpoints": {"ironic": {"description": "its API", "auth": ["none"]}, "extra": {"description": "x", "required": false}},
-            "places": [{"name": "bmc", "endpoint": "ironic", "methods": ["POST"], "path": "/v1/nodes", "pointer": "/p", "value": "access.password"}]
+            "endpoints": {
+                "ironic": {"description": "its API", "auth": ["none"]},
+                "extra": {"description": "x", "required": false}
+            },
+            "places": [{
+                "name": "bmc", "endpoint": "ironic", "methods": ["POST"], "path": "/v1/nodes", "pointer": "/p",
+                "value": "access.password"
+            }]
         });
         Manifest::parse(manifest.to_string().as_bytes()).unwrap()
     }

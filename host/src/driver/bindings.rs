@@ -1,6 +1,7 @@
 //! What wasmtime makes of `wit/driver.wit`: one module per role, one set of types for all.
 //!
-//! Nothing else may depend on the shape of these types but `v0_9.rs`, which converts them, and `call.rs`, which calls.
+//! Nothing else may depend on the shape of these types but `arguments.rs` and `claims.rs`, which convert them, and
+//! `roles.rs`, which calls.
 
 /// Every driver: `probe`.
 pub(super) mod driver {

@@ -1,9 +1,8 @@
 //! One call of one verb: a slot, a fresh store, the driver's code, and a verdict on how it ended.
 //!
-//! Everything that can end a call is in one table, [`verdict`]. Wall time covers the whole of it, waiting for a slot included.
-//! The verbs themselves are in `roles.rs`.
+//! Everything that can end a call is in one table, [`verdict`]. Wall time covers the whole of it, waiting for a slot
+//! included. The verbs themselves are in `roles.rs`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +11,14 @@ use wasmtime_wasi::I32Exit;
 
 use super::answer::Answer;
 use super::bindings::types;
-use super::egress::{Access, Book, Bound, Echoes, Egress, Gate, Places, is_like};
+use super::claims::{self, Reader};
+use super::egress::{Book, Gate, is_like};
+use super::library::Library;
 use super::limits::{self, Limit, Speaker, State};
 use super::load::Loaded;
-use super::plugins::{Inner, Plugin};
-use super::secrets::Secret;
-use super::v0_9::{self, Reader};
+use super::plugins::Plugin;
 use super::{Doing, Observed, Page, Presence, text};
-use crate::model::{Auth, Exchange, Fault, FaultKind, Invalid, Name, OperationId, Revision};
+use crate::model::{Exchange, Fault, FaultKind, Invalid, Name, OperationId, Revision};
 
 /// Characters of stderr that stand in a fault: a panic's message and place.
 const LAST_WORDS: usize = 400;
@@ -38,7 +37,7 @@ pub struct Call {
 /// A backend revision and the component that serves it. Keeps the component loaded as long as it lives.
 #[derive(Clone)]
 pub(super) struct Target {
-    pub(super) inner: Arc<Inner>,
+    pub(super) library: Arc<Library>,
     pub(super) loaded: Arc<Loaded>,
     pub(super) plugin: Arc<Plugin>,
     pub(super) revision: Arc<Revision>,
@@ -74,7 +73,7 @@ impl Target {
         T: Settled,
         F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
     {
-        let book = Arc::new(Book::limited(self.inner.sandbox.requests));
+        let book = Arc::new(Book::limited(self.library.sandbox.requests));
         let wall = self.wall(verb);
         let result = {
             let told = self.told(verb, call, wall, &book, work);
@@ -94,7 +93,7 @@ impl Target {
         let exchanges = book.exchanges();
         let result = result
             .and_then(|told| {
-                read(Reader { text: self.inner.sandbox.text }, told).map_err(|invalid| {
+                read(Reader { text: self.library.sandbox.text }, told).map_err(|invalid| {
                     self.broken(
                         verb,
                         &format!("answered what no driver may: {}", text::plain(&invalid.to_string(), 500)),
@@ -123,7 +122,7 @@ impl Target {
         F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
     {
         let gone = |_| Fault::new(FaultKind::Retry, "the service is stopping");
-        let _slot = self.inner.slots.acquire().await.map_err(gone)?;
+        let _slot = self.library.slots.acquire().await.map_err(gone)?;
         let speaker = Speaker {
             backend: self.revision.backend.to_string(),
             plugin: self.label().to_owned(),
@@ -137,96 +136,24 @@ impl Target {
             settings: serde_json::Value::Object(self.revision.settings.clone()).to_string(),
             checkpoint: call.checkpoint,
         };
-        let (store, stderr) = limits::store(&self.inner.engine, &self.inner.sandbox, Gate(Arc::new(egress)), speaker);
+        let (store, stderr) =
+            limits::store(&self.library.engine, &self.library.sandbox, Gate(Arc::new(egress)), speaker);
         match work(store, context).await {
             Ok(Ok(told)) => Ok(told),
-            Ok(Err(fault)) => Err(v0_9::fault(fault)),
+            Ok(Err(fault)) => Err(claims::fault(fault)),
             Err(error) => {
                 let (kind, why) = verdict(&error);
                 let words = text::tail(&String::from_utf8_lossy(&stderr.contents()), LAST_WORDS);
                 let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
-                tracing::warn!(plugin = self.label(), verb, error = %text::plain(&format!("{error:#}"), 4000), "a driver's call broke");
+                let error = text::plain(&format!("{error:#}"), 4_000);
+                tracing::warn!(plugin = self.label(), verb, error, "a driver's call broke");
                 Err(Fault::new(kind, format!("{} broke in {verb}: {why}{words}", self.label())))
             }
         }
     }
 
-    /// What the operator bound, with the secrets as they are now.
-    async fn egress(&self, call: &Call, book: Arc<Book>) -> Result<Egress, Fault> {
-        let sandbox = &self.inner.sandbox;
-        let mut echoes = Echoes::default();
-        let mut endpoints = BTreeMap::new();
-        for (name, endpoint) in &self.revision.endpoints {
-            let unbound = |why: String| {
-                Fault::new(FaultKind::Broken, format!("endpoint {name} of {}: {why}", self.revision.backend))
-            };
-            let line = self.inner.lines.line(endpoint).map_err(unbound)?;
-            let basic = match &endpoint.auth {
-                Auth::None => None,
-                Auth::Basic { username, password_secret } => {
-                    let password = self.secret(password_secret).await?;
-                    echoes.add(password.clone(), format!("{{{{secret.{name}}}}}"));
-                    Some((username.clone(), password))
-                }
-            };
-            endpoints.insert(name.clone(), Bound { line, basic });
-        }
-        let places = self.places(call).await?;
-        if let Some(access) = &places.access {
-            echoes.add(access.password.clone(), crate::model::Value::AccessPassword.placeholder().to_owned());
-        }
-        Ok(Egress {
-            endpoints,
-            places,
-            echoes,
-            agent: format!(
-                "moganite/{} {} {}",
-                env!("CARGO_PKG_VERSION"),
-                self.plugin.manifest.title(),
-                self.plugin.digest.short()
-            ),
-            requests: sandbox.requests,
-            request_body: sandbox.request_body,
-            response_body: sandbox.response_body,
-            clock: self.inner.clock.clone(),
-            book,
-        })
-    }
-
-    async fn places(&self, call: &Call) -> Result<Places, Fault> {
-        let Some(of) = &call.access_of else { return Ok(Places::default()) };
-        let is_granted = |place: &str| self.revision.grants.iter().any(|grant| grant.place == place && grant.of == *of);
-        let granted: Vec<_> =
-            self.plugin.manifest.places.iter().filter(|place| is_granted(&place.name)).cloned().collect();
-        if granted.is_empty() {
-            return Ok(Places::default());
-        }
-        let newest = self.inner.store.newest_revision(of).await.map_err(unavailable)?;
-        let access = match newest.and_then(|revision| revision.access) {
-            None => None,
-            Some(access) => {
-                let password = self.secret(&access.password_secret).await?;
-                Some(Access { address: access.address, username: access.username, password })
-            }
-        };
-        Ok(Places { granted, access })
-    }
-
-    async fn secret(&self, name: &Name) -> Result<Arc<Secret>, Fault> {
-        let missing = || {
-            Fault::new(
-                FaultKind::Broken,
-                format!("there is no secret {name}: set it with `moganite secret set {name}`"),
-            )
-        };
-        let sealed = self.inner.store.secret(name).await.map_err(unavailable)?.ok_or_else(missing)?;
-        let opened =
-            self.inner.vault.open(name, &sealed).map_err(|error| Fault::new(FaultKind::Broken, error.to_string()))?;
-        Ok(Arc::new(opened))
-    }
-
     fn wall(&self, verb: &str) -> Duration {
-        let sandbox = &self.inner.sandbox;
+        let sandbox = &self.library.sandbox;
         let asked = self.plugin.manifest.wall_ms.get(verb).map_or(sandbox.wall, |ms| Duration::from_millis(*ms));
         asked.min(sandbox.wall_max)
     }
@@ -285,10 +212,6 @@ fn with_denials(fault: Fault, book: &Book) -> Fault {
             Fault::new(fault.kind, format!("{} (the gate denied {first}{more})", fault.message))
         }
     }
-}
-
-fn unavailable(error: crate::store::Error) -> Fault {
-    Fault::new(FaultKind::Retry, format!("the store does not answer: {error}"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Compiling a component in a child process, and the cache of what came out.
 //!
-//! A hostile component can make a compiler slow or large; in a child it costs the child. The service itself never compiles: it
-//! maps files that its own child wrote.
+//! A hostile component can make a compiler slow or large; in a child it costs the child. The service itself never
+//! compiles: it maps files that its own child wrote.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -102,8 +102,8 @@ fn map(engine: &Engine, file: &Path) -> anyhow::Result<Component> {
         unsafe_code,
         reason = "maps native code that this host's own child wrote, in a folder that only this user can write"
     )]
-    // SAFETY: the file came out of `compile_child`, under a name made from the digest and the engine; it is never taken from
-    // anyone else and never changed after its rename.
+    // SAFETY: the file came out of `compile_child`, under a name made from the digest and the engine; it is never taken
+    // from anyone else and never changed after its rename.
     let component = unsafe { Component::deserialize_file(engine, file) }?;
     Ok(component)
 }

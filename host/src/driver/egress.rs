@@ -1,57 +1,43 @@
 //! The gate: the only way out of a driver, and the only place that puts a secret into a request.
 //!
-//! A request names an endpoint of the plugin's manifest; the operator bound that name to a URL. Everything else is denied, and
-//! noted. The gate writes down each exchange as it saw it: that, and not the driver's word, is what proofs are checked against.
-//! Redirects are data. Read `egress/url.rs` next.
+//! A request names an endpoint of the plugin's manifest; the operator bound that name to a URL. Everything else is
+//! denied, and noted. The gate writes down each exchange as it saw it: that, and not the driver's word, is what proofs
+//! are checked against. Redirects are data. Read `egress/url.rs` next.
 
+mod address;
+mod book;
 mod echoes;
 mod headers;
+mod line;
 mod places;
 mod url;
 
-use std::collections::{BTreeMap, HashMap};
-use std::error::Error as _;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use reqwest::redirect;
-use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
+pub(super) use book::Book;
 pub(super) use echoes::Echoes;
+pub(super) use line::{Line, Lines, certificates};
 pub(super) use places::{Access, Places, is_like};
 pub(super) use url::Base;
+
+use line::failure;
 
 use super::secrets::Secret;
 use super::text;
 use crate::clock::Clock;
-use crate::model::{Endpoint, Exchange};
+use crate::model::Exchange;
 
-/// Requests to one far side at once, over all calls: BMCs freeze under more.
-const AT_ONCE: usize = 4;
-const CONNECT: Duration = Duration::from_secs(10);
-/// Denied requests that are written down in one call.
-const DENIALS: usize = 16;
 /// Characters of a path that are written down.
 const PATH: usize = 1024;
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 type Sent<T> = Box<dyn Future<Output = Result<T, Error>> + Send>;
-
-/// A far side as one operator's binding has it: where, and how many at once. Shared by all calls to it.
-pub(super) struct Line {
-    base: Base,
-    client: reqwest::Client,
-    turns: Semaphore,
-}
-
-/// The lines that are open, by URL and trusted certificates.
-#[derive(Default)]
-pub(super) struct Lines(Mutex<HashMap<(String, Option<String>), Arc<Line>>>);
 
 /// One endpoint in one call.
 pub(super) struct Bound {
@@ -72,18 +58,6 @@ pub(super) struct Egress {
     pub(super) book: Arc<Book>,
 }
 
-/// What the gate saw in one call. It outlives the call, however that ends.
-pub(super) struct Book(Mutex<Pages>);
-
-#[derive(Default)]
-struct Pages {
-    exchanges: Vec<Exchange>,
-    denials: Vec<String>,
-    denied: usize,
-    /// Requests that the call may still send.
-    left: u32,
-}
-
 /// The hooks of one store.
 pub(super) struct Gate(pub(super) Arc<Egress>);
 
@@ -92,48 +66,6 @@ enum Stop {
     /// One sentence for people, after "was denied: ".
     Denied(String),
     Failed(Error),
-}
-
-impl Lines {
-    /// The error says what is wrong with the binding.
-    pub(super) fn line(&self, endpoint: &Endpoint) -> Result<Arc<Line>, String> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (endpoint.url.clone(), endpoint.tls.ca.clone());
-        if let Some(line) = lines.get(&key) {
-            return Ok(line.clone());
-        }
-        let base = Base::parse(&endpoint.url)?;
-        let client = client(&base, endpoint.tls.ca.as_deref())?;
-        let line = Arc::new(Line { base, client, turns: Semaphore::new(AT_ONCE) });
-        lines.insert(key, line.clone());
-        Ok(line)
-    }
-}
-
-/// Without redirects and proxies, which would walk around the binding; every address vetted; the operator's own certificates in
-/// place of the system's where there are some.
-fn client(base: &Base, ca: Option<&str>) -> Result<reqwest::Client, String> {
-    let mut builder = reqwest::Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .retry(reqwest::retry::never())
-        .connect_timeout(CONNECT)
-        .pool_max_idle_per_host(AT_ONCE)
-        .dns_resolver(url::Vetting { loopback: base.is_loopback() });
-    if let Some(pem) = ca {
-        builder = builder.tls_certs_only(certificates(pem)?);
-    } else if !base.is_https() {
-        // Nothing to trust, so the system's store is not read.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|error| format!("no HTTP client for this endpoint: {}", chain(&error)))
-}
-
-/// At least one certificate in PEM.
-pub(super) fn certificates(pem: &str) -> Result<Vec<reqwest::Certificate>, String> {
-    let found = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).unwrap_or_default();
-    if found.is_empty() { Err("tls.ca holds no certificate in PEM".into()) } else { Ok(found) }
 }
 
 impl WasiHttpHooks for Gate {
@@ -249,11 +181,11 @@ impl Egress {
             sending = sending.timeout(limit);
         }
         let began = self.clock.now();
-        let answer = sending.send().await.map_err(|error| Stop::Failed(failure(&error)))?;
+        let answer = sending.send().await.map_err(|error| Stop::Failed(failure(endpoint, &error)))?;
         let status = answer.status();
         self.book.answered(entry, status.as_u16());
         let mut headers = headers::incoming(answer.headers(), endpoint, &bound.line.base, &url);
-        let body = self.receive(answer).await.map_err(Stop::Failed)?;
+        let body = self.receive(endpoint, answer).await.map_err(Stop::Failed)?;
         self.book.read(entry, &body, self.clock.now().saturating_sub(began));
 
         self.echoes.hush_headers(&mut headers);
@@ -264,7 +196,7 @@ impl Egress {
         Ok(response)
     }
 
-    async fn receive(&self, answer: reqwest::Response) -> Result<Vec<u8>, Error> {
+    async fn receive(&self, endpoint: &str, answer: reqwest::Response) -> Result<Vec<u8>, Error> {
         let too_large = || Error::HttpResponseBodySize(Some(self.response_body as u64));
         if let Some(coding) = coded(answer.headers()) {
             return Err(Error::HttpResponseContentCoding(Some(coding)));
@@ -274,7 +206,7 @@ impl Egress {
         }
         let mut answer = answer;
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| failure(&error))? {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| failure(endpoint, &error))? {
             if body.len() + chunk.len() > self.response_body {
                 return Err(too_large());
             }
@@ -288,83 +220,4 @@ impl Egress {
 fn coded(headers: &HeaderMap) -> Option<String> {
     let coding = headers.get(header::CONTENT_ENCODING)?.to_str().unwrap_or("?");
     (!coding.eq_ignore_ascii_case("identity")).then(|| text::plain(coding, 63))
-}
-
-fn failure(error: &reqwest::Error) -> Error {
-    if error.is_timeout() {
-        Error::HttpResponseTimeout
-    } else if error.is_connect() {
-        let why = chain(error);
-        if why.contains("no driver may reach") || why.contains("is this host") {
-            Error::DestinationIpProhibited
-        } else {
-            Error::ConnectionRefused
-        }
-    } else if error.is_body() || error.is_decode() {
-        Error::HttpResponseIncomplete
-    } else {
-        Error::ConnectionTerminated
-    }
-}
-
-/// The error and its sources, without the URL, which the guest shall not see.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}{}{source}", if text.is_empty() { "" } else { ": " });
-        next = source.source();
-    }
-    text
-}
-
-impl Book {
-    pub(super) fn limited(requests: u32) -> Self {
-        Self(Mutex::new(Pages { left: requests, ..Pages::default() }))
-    }
-
-    /// Written before anything is sent, so that a call that is cut has it too. None when the call has no request left.
-    fn begin(&self, exchange: Exchange) -> Option<usize> {
-        let mut pages = self.pages();
-        pages.left = pages.left.checked_sub(1)?;
-        pages.exchanges.push(exchange);
-        Some(pages.exchanges.len() - 1)
-    }
-
-    fn answered(&self, entry: usize, status: u16) {
-        if let Some(exchange) = self.pages().exchanges.get_mut(entry) {
-            exchange.status = Some(status);
-        }
-    }
-
-    fn read(&self, entry: usize, body: &[u8], took: i64) {
-        let hash = Sha256::digest(body).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
-        if let Some(exchange) = self.pages().exchanges.get_mut(entry) {
-            exchange.body_sha256 = Some(hash);
-            exchange.bytes = body.len() as u64;
-            exchange.took_ms = u64::try_from(took).unwrap_or(0);
-        }
-    }
-
-    fn deny(&self, what: String) {
-        let mut pages = self.pages();
-        pages.denied += 1;
-        if pages.denials.len() < DENIALS {
-            pages.denials.push(what);
-        }
-    }
-
-    pub(super) fn exchanges(&self) -> Vec<Exchange> {
-        self.pages().exchanges.clone()
-    }
-
-    /// How many were denied, and the first of them.
-    pub(super) fn denied(&self) -> Option<(usize, String)> {
-        let pages = self.pages();
-        pages.denials.first().map(|first| (pages.denied, first.clone()))
-    }
-
-    fn pages(&self) -> std::sync::MutexGuard<'_, Pages> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

@@ -1,5 +1,5 @@
-//! The engine that runs components: which features of WebAssembly they may use, the pool that they run in, and the tick that
-//! interrupts them.
+//! The engine that runs components: which features of WebAssembly they may use, the pool that they run in, and the tick
+//! that interrupts them.
 //!
 //! The figures were measured; ARCHITECTURE.md has them. Next: `limits.rs`, what one call may use.
 

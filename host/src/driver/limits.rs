@@ -1,7 +1,7 @@
 //! What one call of a driver may use: memory, CPU time, tables, log lines, bytes handed to the host.
 //!
-//! Every limit is a typed error with its figures, so that `call.rs` can say which one it was. Wall time is counted in `call.rs`,
-//! requests in `egress.rs`.
+//! Every limit is a typed error with its figures, so that `call.rs` can say which one it was. Wall time is counted in
+//! `call.rs`, requests in `egress.rs`.
 
 use std::time::Duration;
 
@@ -91,7 +91,8 @@ pub(super) fn store(
 
     let allowed = sandbox.cpu_ticks;
     store.set_epoch_deadline(1);
-    // Runs once per tick in which the guest was running: CPU time, not wall time. Yielding lets others run on this thread.
+    // Runs once per tick in which the guest was running: CPU time, not wall time. Yielding lets others run on this
+    // thread.
     store.epoch_deadline_callback(move |mut context| {
         let state = context.data_mut();
         state.ticks += 1;

@@ -1,6 +1,7 @@
 //! From a compiled component to something callable: what it imports and exports is checked in words, then linked once.
 //!
-//! The component's type is read, not its manifest: a type cannot lie. No code of the component runs here. Next: `call.rs`.
+//! The component's type is read, not its manifest: a type cannot lie. No code of the component runs here. Next:
+//! `call.rs`.
 
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker, types::ComponentItem};
@@ -54,7 +55,7 @@ pub(super) fn load(linker: &Linker<State>, component: &Component) -> Result<Load
             Refusal::new(
                 "plugin-contract-version",
                 format!(
-                    "{PACKAGE}{role} is not as the contract {LINE}x has it: {error:#}; build it against this host's wit/"
+                    "{PACKAGE}{role} is not as the contract {LINE}x has it: {error:#}; build against this host's wit/"
                 ),
             )
         }
@@ -121,7 +122,7 @@ fn check_exports(exports: &[String]) -> Result<(), Refusal> {
             return Err(Refusal::new(
                 "plugin-contract-version",
                 format!(
-                    "it exports {PACKAGE}{name}@{version}; this host speaks {PACKAGE}{name}@{LINE}x: build it against that"
+                    "it exports {PACKAGE}{name}@{version}; this host speaks {PACKAGE}{name}@{LINE}x: build against that"
                 ),
             ));
         }
@@ -151,9 +152,7 @@ fn check_imports(imports: &[String]) -> Result<(), Refusal> {
             None => {
                 return Err(Refusal::new(
                     "plugin-import-not-offered",
-                    format!(
-                        "it imports {import}, which this host does not offer: a driver has `log` and HTTP, and nothing else"
-                    ),
+                    format!("it imports {import}, which this host does not offer: a driver has log and HTTP alone"),
                 ));
             }
         }

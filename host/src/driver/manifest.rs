@@ -1,7 +1,7 @@
 //! The manifest in and out of a component: a custom section, readable before anything is compiled.
 //!
-//! A component is a header of eight bytes and then sections: one byte of kind, its length, its bytes. Source: the component
-//! model's `Binary.md`. Next: `surface.rs`, what the component wants and gives.
+//! A component is a header of eight bytes and then sections: one byte of kind, its length, its bytes. Source: the
+//! component model's `Binary.md`. Next: `surface.rs`, what the component wants and gives.
 
 use std::ops::Range;
 use std::path::Path;
@@ -45,8 +45,8 @@ pub fn read(bytes: &[u8]) -> Result<Manifest, Refusal> {
     Ok(manifest)
 }
 
-/// The component with the manifest of `manifest_toml` in it, in place of an earlier one. `settings` in the TOML is the path of
-/// a JSON Schema, relative to `base`.
+/// The component with the manifest of `manifest_toml` in it, in place of an earlier one. `settings` in the TOML is the
+/// path of a JSON Schema, relative to `base`.
 pub fn pack(component: &[u8], manifest_toml: &str, base: &Path) -> anyhow::Result<Vec<u8>> {
     let mut manifest: Value = toml::from_str(manifest_toml).context("the manifest is no TOML")?;
     if let Some(Value::String(path)) = manifest.get("settings") {

@@ -4,10 +4,11 @@ use serde_json::{Map, Value};
 use wasmtime::Store;
 
 use super::answer::{Answer, DeployOrder, Deployed, Doing, Observed, Page, PowerWish, Presence};
+use super::arguments;
 use super::bindings::types;
 use super::call::{Call, Target};
+use super::claims::Reader;
 use super::limits::State;
-use super::v0_9::{self, Reader};
 use crate::model::{Erase, Holding, Mark, Node, Shape, Site};
 
 /// Makes nodes from pools of parts.
@@ -28,7 +29,10 @@ pub struct Prober(pub(super) Target);
 
 /// One call on a fresh instance. What `$work` names is moved into it: it borrows nothing but the store.
 macro_rules! visit {
-    ($target:expr, $role:ident.$interface:ident, $verb:literal, $call:expr, |$guest:ident, $store:ident, $context:ident| $work:expr, $read:expr) => {{
+    (
+        $target:expr, $role:ident.$interface:ident, $verb:literal, $call:expr,
+        |$guest:ident, $store:ident, $context:ident| $work:expr, $read:expr
+    ) => {{
         let loaded = $target.loaded.clone();
         let work = async move |mut store: Store<State>, context: types::Context| {
             let instance = loaded.$role()?.instantiate_async(&mut store).await?;
@@ -56,7 +60,7 @@ impl Prober {
 impl Composer {
     /// Repeatable under one mark.
     pub async fn compose(&self, call: Call, mark: &Mark, want: &Shape) -> Answer<Doing<Node>> {
-        let (mark, want) = (mark.0.clone(), v0_9::shape(want));
+        let (mark, want) = (mark.0.clone(), arguments::shape(want));
         visit!(
             self.0,
             compose.moganite_driver_compose,
@@ -68,7 +72,7 @@ impl Composer {
     }
 
     pub async fn release(&self, call: Call, what: &Holding, level: Erase) -> Answer<Doing<Map<String, Value>>> {
-        let (what, level) = (v0_9::holding(what), v0_9::erase(level));
+        let (what, level) = (arguments::holding(what), arguments::erase(level));
         visit!(
             self.0,
             compose.moganite_driver_compose,
@@ -83,7 +87,7 @@ impl Composer {
 impl Enroller {
     /// `made` is the node as the composer answered it.
     pub async fn enroll(&self, call: Call, mark: &Mark, made: &Node) -> Answer<Doing<Node>> {
-        let (mark, made) = (mark.0.clone(), v0_9::node(made));
+        let (mark, made) = (mark.0.clone(), arguments::node(made));
         visit!(
             self.0,
             enroll.moganite_driver_enroll,
@@ -96,7 +100,7 @@ impl Enroller {
 
     /// The access changed: rewrites what the far side keeps of it.
     pub async fn refresh(&self, call: Call, what: &Holding) -> Answer<Doing<Map<String, Value>>> {
-        let what = v0_9::holding(what);
+        let what = arguments::holding(what);
         visit!(
             self.0,
             enroll.moganite_driver_enroll,
@@ -108,7 +112,7 @@ impl Enroller {
     }
 
     pub async fn unenroll(&self, call: Call, what: &Holding) -> Answer<Doing<Map<String, Value>>> {
-        let what = v0_9::holding(what);
+        let what = arguments::holding(what);
         visit!(
             self.0,
             enroll.moganite_driver_enroll,
@@ -122,7 +126,7 @@ impl Enroller {
 
 impl Deployer {
     pub async fn deploy(&self, call: Call, mark: &Mark, order: &DeployOrder) -> Answer<Doing<Deployed>> {
-        let (mark, order) = (mark.0.clone(), v0_9::order(order));
+        let (mark, order) = (mark.0.clone(), arguments::order(order));
         visit!(
             self.0,
             deploy.moganite_driver_deploy,
@@ -134,7 +138,7 @@ impl Deployer {
     }
 
     pub async fn undeploy(&self, call: Call, what: &Holding, level: Erase) -> Answer<Doing<Map<String, Value>>> {
-        let (what, level) = (v0_9::holding(what), v0_9::erase(level));
+        let (what, level) = (arguments::holding(what), arguments::erase(level));
         visit!(
             self.0,
             deploy.moganite_driver_deploy,
@@ -146,7 +150,7 @@ impl Deployer {
     }
 
     pub async fn set_power(&self, call: Call, handle: &str, wish: PowerWish) -> Answer<Doing<Map<String, Value>>> {
-        let (handle, wish) = (handle.to_owned(), v0_9::wish(wish));
+        let (handle, wish) = (handle.to_owned(), arguments::wish(wish));
         visit!(
             self.0,
             deploy.moganite_driver_deploy,
@@ -187,8 +191,15 @@ macro_rules! looks {
 
             /// Looks for what bears the holding's mark.
             pub async fn find(&self, call: Call, what: &Holding) -> Answer<Presence> {
-                let what = v0_9::holding(what);
-                visit!(self.0, $field.$interface, "find", call, |guest, store, cx| guest.call_find(store, cx, &what), Reader::presence)
+                let what = arguments::holding(what);
+                visit!(
+                    self.0,
+                    $field.$interface,
+                    "find",
+                    call,
+                    |guest, store, cx| guest.call_find(store, cx, &what),
+                    Reader::presence
+                )
             }
 
             /// One page of what bears the site's marks; `after` is the earlier page's `next`.

@@ -22,8 +22,8 @@ pub struct Vault {
     random: SystemRandom,
 }
 
-/// A value that never leaves the process but in a request. It has no `Debug`, `Display` or `Serialize`, and is overwritten when
-/// it is dropped.
+/// A value that never leaves the process but in a request. It has no `Debug`, `Display` or `Serialize`, and is
+/// overwritten when it is dropped.
 pub(super) struct Secret(Vec<u8>);
 
 /// Why a sealed value did not open.
@@ -61,7 +61,8 @@ impl Vault {
         Ok(Self { key: LessSafeKey::new(unbound), random })
     }
 
-    /// Nonce, then ciphertext with its tag. The name goes into the tag, so that a row copied to another name does not open.
+    /// Nonce, then ciphertext with its tag. The name goes into the tag, so that a row copied to another name does not
+    /// open.
     pub fn seal(&self, name: &Name, value: &[u8]) -> anyhow::Result<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;

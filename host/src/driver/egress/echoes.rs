@@ -1,8 +1,8 @@
 //! Secrets that an answer repeats become their placeholder again, before the guest sees them.
 //!
-//! Searched are the bytes as they stand, the secret as JSON writes it within text, and in JSON the strings as they read,
-//! however they are escaped. A far side that encodes a secret in a way of its own (base64 of a part, reversed) passes:
-//! see ARCHITECTURE.md, residual risks.
+//! Searched are the bytes as they stand, the secret as JSON writes it within text, and in JSON the strings as they
+//! read, however they are escaped. A far side that encodes a secret in a way of its own (base64 of a part, reversed)
+//! passes: see ARCHITECTURE.md, residual risks.
 
 use std::sync::Arc;
 
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_echoed_password_becomes_the_placeholder_however_it_is_escaped() {
-        assert_eq!(hushed("said p/ss\"wörd twice: p/ss\"wörd"), "said {{access.password}} twice: {{access.password}}");
+        assert_eq!(hushed("p/ss\"wörd, twice: p/ss\"wörd"), "{{access.password}}, twice: {{access.password}}");
         for json in
             [r#"{"a":["p/ss\"wörd"]}"#, r#"{"a":["p\/ss\u0022w\u00f6rd"]}"#, r#" {"a": ["p\u002fss\"w\u00F6rd"]} "#]
         {

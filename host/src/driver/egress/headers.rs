@@ -1,7 +1,7 @@
 //! Which headers pass the gate, in both directions.
 //!
-//! A driver sets no credential, no host, nothing that says how the connection or the method is to be read; an answer brings no
-//! session into the guest. Next: `places.rs`.
+//! A driver sets no credential, no host, nothing that says how the connection or the method is to be read; an answer
+//! brings no session into the guest. Next: `places.rs`.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
@@ -15,8 +15,8 @@ pub(super) fn is_forbidden(name: &HeaderName) -> bool {
     is_hop_by_hop(name) || *name == header::HOST || CREDENTIALS.contains(&name.as_str())
 }
 
-/// What of the guest's request goes on. Length, host and user agent are set anew; an encoded or partial answer could not be
-/// searched for secrets, so none is asked for.
+/// What of the guest's request goes on. Length, host and user agent are set anew; an encoded or partial answer could
+/// not be searched for secrets, so none is asked for.
 pub(super) fn outgoing(headers: &HeaderMap) -> HeaderMap {
     const LEFT_OUT: [&str; 10] = [
         "accept-encoding",

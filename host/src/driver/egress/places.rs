@@ -1,7 +1,7 @@
 //! Placeholders: put in at the places that the manifest declares and the operator granted, and denied everywhere else.
 //!
-//! The value is put in after every other check and only into a JSON body, where escaping is certain. Next: `echoes.rs`, the way
-//! back.
+//! The value is put in after every other check and only into a JSON body, where escaping is certain. Next: `echoes.rs`,
+//! the way back.
 
 use std::sync::Arc;
 
@@ -76,8 +76,11 @@ impl Places {
     }
 
     fn value(&self, text: &str, pointer: &str, open: &[&Place]) -> Result<String, String> {
-        let place = open.iter().find(|place| place.pointer == pointer && place.value.placeholder() == text).ok_or_else(|| {
-            format!("a placeholder at {pointer} of the body, where no place of the manifest that the operator granted is")
+        let is_here = |place: &&&Place| place.pointer == pointer && place.value.placeholder() == text;
+        let place = open.iter().find(is_here).ok_or_else(|| {
+            format!(
+                "a placeholder at {pointer} of the body, which is no place of the manifest that the operator granted"
+            )
         })?;
         let access = self.access.as_ref().ok_or_else(|| format!("place {} has no access in this call", place.name))?;
         Ok(match place.value {
@@ -169,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_granted_place_gets_its_value_escaped() {
-        let body = json!({"name": "n", "driver_info": {"redfish_password": "{{access.password}}", "redfish_username": "{{access.username}}"}});
+        let info = json!({"redfish_password": "{{access.password}}", "redfish_username": "{{access.username}}"});
+        let body = json!({"name": "n", "driver_info": info});
         let filled = fill(&body).unwrap();
         assert_eq!(
             filled,
@@ -186,7 +190,7 @@ mod tests {
             json!({"driver_info": {"redfish_password": "x{{access.password}}"}}),
             json!({"driver_info": {"redfish_password": "{{access.password}} "}}),
             json!({"driver_info": {"redfish_password": ["{{access.password}}"]}}),
-            json!({"driver_info": {"redfish_password": "{{access.password}}"}, "extra": {"copy": "{{access.password}}"}}),
+            json!({"driver_info": {"redfish_password": "{{access.password}}"}, "copy": "{{access.password}}"}),
             json!({"{{access.password}}": 1}),
             json!({"driver_info": {"redfish_password": "{{secret.other}}"}}),
             json!({"driver_info": {"redfish_password": "{{session.token}}"}}),

@@ -1,12 +1,13 @@
 //! Where a request goes: the operator's URL, and the path that a driver may add to it.
 //!
-//! A driver names no host. What it names is a path, and the path must mean the same to every reader of it: whatever some server
-//! might decode, resolve or fold on the way is denied. Next: `headers.rs`.
+//! A driver names no host. What it names is a path, and the path must mean the same to every reader of it: whatever
+//! some server might decode, resolve or fold on the way is denied. Next: `address.rs`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 
 use reqwest::Url;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::address::check_address;
 
 /// Bytes of path and query together.
 const LONGEST: usize = 8 << 10;
@@ -86,8 +87,8 @@ impl Base {
     }
 }
 
-/// `/`, then segments of RFC 3986 without dots alone, without anything between two slashes, and with no encoded dot, slash,
-/// backslash, percent or control character.
+/// `/`, then segments of RFC 3986 without dots alone, without anything between two slashes, and with no encoded dot,
+/// slash, backslash, percent or control character.
 fn check_path(path: &str) -> Result<(), String> {
     if !path.starts_with('/') {
         return Err("a path begins with /".into());
@@ -133,77 +134,6 @@ fn check_query(query: &str) -> Result<(), String> {
 
 fn literal(url: &Url) -> Option<IpAddr> {
     url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
-}
-
-/// Looks a name up at each connection and lets only vetted addresses through; the connection goes to one of them, so a name
-/// that answers differently a moment later gains nothing.
-pub(super) struct Vetting {
-    /// Whether the operator wrote a loopback name.
-    pub(super) loopback: bool,
-}
-
-impl Resolve for Vetting {
-    fn resolve(&self, name: Name) -> Resolving {
-        let loopback = self.loopback;
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let vetted = vet(found, loopback)?;
-            Ok(Box::new(vetted.into_iter()) as Addrs)
-        })
-    }
-}
-
-fn vet(found: impl Iterator<Item = SocketAddr>, loopback: bool) -> Result<Vec<SocketAddr>, String> {
-    let (mut vetted, mut refused) = (Vec::new(), None);
-    for address in found {
-        match check_address(address.ip(), loopback) {
-            Ok(()) => vetted.push(address),
-            Err(why) => refused = Some(why),
-        }
-    }
-    match refused {
-        Some(why) if vetted.is_empty() => Err(why),
-        _ => Ok(vetted),
-    }
-}
-
-/// Link-local, metadata, unspecified and multicast addresses are refused always. Loopback is for operators that wrote it: a name
-/// that leads there would be a way to this host's own services. Private addresses are what a management network is made of.
-fn check_address(address: IpAddr, loopback: bool) -> Result<(), String> {
-    /// Not link-local, but clouds serve credentials there.
-    const METADATA: [IpAddr; 2] =
-        [IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254))];
-    let address = embedded(address);
-    let link_local = match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.segments()[0] & 0xffc0 == 0xfe80,
-    };
-    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[0] == 0);
-    if link_local || METADATA.contains(&address) {
-        Err(format!("{address} is a link-local or metadata address, which no driver may reach"))
-    } else if address.is_unspecified() || address.is_multicast() || broadcast {
-        Err(format!("{address} is the address of no host"))
-    } else if address.is_loopback() && !loopback {
-        Err(format!("{address} is this host, and the operator's URL does not say so"))
-    } else {
-        Ok(())
-    }
-}
-
-/// The IPv4 address inside an IPv6 one: mapped, compatible, NAT64 (`64:ff9b::/96`) or 6to4 (`2002::/16`).
-fn embedded(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else { return address };
-    let segments = v6.segments();
-    let v4 = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
-    };
-    match segments {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
-        [0x2002, high, low, ..] => v4(high, low),
-        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => v4(high, low),
-        _ => address,
-    }
 }
 
 #[cfg(test)]
@@ -295,27 +225,6 @@ mod tests {
             "http://ironic",
         ] {
             assert!(Base::parse(good).is_ok(), "{good}");
-        }
-    }
-
-    #[test]
-    fn a_name_that_turns_to_this_host_or_to_metadata_is_refused_at_the_connection() {
-        let vetted = |ip: &str, loopback| vet([SocketAddr::new(ip.parse().unwrap(), 0)].into_iter(), loopback).is_ok();
-        assert!(vetted("10.1.2.3", false) && vetted("192.0.2.1", false) && vetted("fd00::1", false));
-        for ip in [
-            "169.254.169.254",
-            "fe80::1",
-            "::ffff:169.254.169.254",
-            "64:ff9b::a9fe:a9fe",
-            "2002:a9fe:a9fe::1",
-            "0.0.0.0",
-            "::",
-            "224.0.0.1",
-        ] {
-            assert!(!vetted(ip, false) && !vetted(ip, true), "{ip}");
-        }
-        for ip in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
-            assert!(!vetted(ip, false) && vetted(ip, true), "{ip}");
         }
     }
 

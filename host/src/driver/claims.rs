@@ -1,17 +1,17 @@
-//! `moganite:driver@0.9` to the host's own types and back: the one file that knows both.
+//! What a driver says, from `moganite:driver@0.9` to the host's own types.
 //!
-//! What comes from a driver is a claim: every text has a bound, every JSON text is an object, every handle is printable. What is
-//! too much is refused and not cut, but for notes, which are for people.
+//! It is a claim: every text has a bound, every JSON text is an object, every handle is printable. What is too much is
+//! refused and not cut, but for notes, which are for people.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::answer::{DeployOrder, Deployed, Doing, Held, Observed, Page, Pause, PowerWish, Presence};
+use super::answer::{Deployed, Doing, Held, Observed, Page, Pause, Presence};
 use super::bindings::deploy::exports::moganite::driver::deploy as wit_deploy;
 use super::bindings::types;
 use super::text::plain;
-use crate::model::{Erase, Fault, FaultKind, Holding, Identity, Invalid, Machine, Node, Part, PartKind, Shape};
+use crate::model::{Fault, FaultKind, Identity, Invalid, Machine, Node, Part, PartKind};
 
 /// Characters of a note and of a fault's message.
 const NOTE: usize = 500;
@@ -21,94 +21,6 @@ const WORD: usize = 500;
 /// Items of one page, and of one observation.
 const ITEMS: usize = 1_000;
 const DAY_MS: u64 = 86_400_000;
-
-pub(super) fn shape(shape: &Shape) -> types::Shape {
-    types::Shape {
-        cores: shape.cores,
-        memory_mib: shape.memory_mib,
-        disks_gib: shape.disks_gib.clone(),
-        nics_mbps: shape.nics_mbps.clone(),
-        devices: shape
-            .devices
-            .iter()
-            .map(|device| types::Device {
-                kind: to_kind(device.kind),
-                count: device.count,
-                properties: json(&device.properties),
-            })
-            .collect(),
-        class: shape.class.clone(),
-        traits: shape.traits.clone(),
-        properties: json(&shape.properties),
-    }
-}
-
-pub(super) fn holding(holding: &Holding) -> types::Holding {
-    types::Holding {
-        mark: holding.mark.0.clone(),
-        handle: holding.handle.clone(),
-        facts: json(&holding.facts),
-        trail: holding.trail.clone(),
-    }
-}
-
-pub(super) fn node(node: &Node) -> types::Node {
-    types::Node {
-        handle: node.handle.clone(),
-        identity: types::Identity {
-            system_uuid: node.identity.system_uuid.clone(),
-            serial: node.identity.serial.clone(),
-            macs: node.identity.macs.clone(),
-        },
-        parts: node
-            .parts
-            .iter()
-            .map(|part| types::Part {
-                id: part.id.clone(),
-                kind: to_kind(part.kind),
-                size: part.size,
-                serial: part.serial.clone(),
-                properties: json(&part.properties),
-            })
-            .collect(),
-        place: node.place.clone(),
-        access: node.access.as_ref().map(|machine| types::Access {
-            protocol: machine.protocol.clone(),
-            path: machine.path.clone(),
-            properties: json(&machine.properties),
-        }),
-        facts: json(&node.facts),
-    }
-}
-
-pub(super) fn order(order: &DeployOrder) -> wit_deploy::Order {
-    wit_deploy::Order {
-        node: order.node.clone(),
-        image: json(&order.image),
-        hostname: order.hostname.clone(),
-        user_data: order.user_data.clone(),
-        ssh_keys: order.ssh_keys.clone(),
-        networks: json(&order.networks),
-    }
-}
-
-pub(super) fn erase(level: Erase) -> types::Erase {
-    match level {
-        Erase::None => types::Erase::None,
-        Erase::Quick => types::Erase::Quick,
-        Erase::Full => types::Erase::Full,
-    }
-}
-
-pub(super) fn wish(wish: PowerWish) -> types::PowerWish {
-    match wish {
-        PowerWish::On => types::PowerWish::On,
-        PowerWish::Off => types::PowerWish::Off,
-        PowerWish::Reboot => types::PowerWish::Reboot,
-        PowerWish::SoftOff => types::PowerWish::SoftOff,
-        PowerWish::SoftReboot => types::PowerWish::SoftReboot,
-    }
-}
 
 pub(super) fn fault(fault: types::Fault) -> Fault {
     let (kind, message) = match fault {
@@ -281,21 +193,6 @@ fn millis(after: u64) -> Duration {
     Duration::from_millis(after.min(DAY_MS))
 }
 
-fn json(object: &Map<String, Value>) -> String {
-    Value::Object(object.clone()).to_string()
-}
-
-fn to_kind(kind: PartKind) -> types::PartKind {
-    match kind {
-        PartKind::Cpu => types::PartKind::Cpu,
-        PartKind::Memory => types::PartKind::Memory,
-        PartKind::Disk => types::PartKind::Disk,
-        PartKind::Nic => types::PartKind::Nic,
-        PartKind::Gpu => types::PartKind::Gpu,
-        PartKind::Other => types::PartKind::Other,
-    }
-}
-
 fn from_kind(kind: types::PartKind) -> PartKind {
     match kind {
         types::PartKind::Cpu => PartKind::Cpu,
@@ -310,6 +207,7 @@ fn from_kind(kind: types::PartKind) -> PartKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::arguments;
 
     const READER: Reader = Reader { text: 100 };
 
@@ -340,7 +238,7 @@ mod tests {
     fn a_claim_that_holds_comes_through_and_goes_back_unchanged() {
         let read = READER.node(claimed()).unwrap();
         assert_eq!(read.place.as_deref(), Some(r"rack 1\u{1b}[31m"));
-        let back = READER.node(node(&read)).unwrap();
+        let back = READER.node(arguments::node(&read)).unwrap();
         assert_eq!(back, read);
     }
 

@@ -1,0 +1,171 @@
+//! A far side as the operator bound it: one HTTP client per URL and trusted certificates, and how many requests at
+//! once.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::redirect;
+use tokio::sync::Semaphore;
+use wasmtime_wasi_http::Error;
+
+use super::address::{Prohibited, Vetting};
+use super::url::Base;
+use crate::driver::text;
+use crate::model::Endpoint;
+
+/// Requests to one far side at once, over all calls: BMCs freeze under more.
+const AT_ONCE: usize = 4;
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A far side as one operator's binding has it: where, and how many at once. Shared by all calls to it.
+pub(in super::super) struct Line {
+    pub(super) base: Base,
+    pub(super) client: reqwest::Client,
+    pub(super) turns: Semaphore,
+}
+
+/// The lines that are open, by URL and trusted certificates.
+#[derive(Default)]
+pub(in super::super) struct Lines(Mutex<HashMap<Key, Arc<Line>>>);
+
+/// URL, and certificates in PEM.
+type Key = (String, Option<String>);
+
+impl Lines {
+    /// The error says what is wrong with the binding.
+    pub(in super::super) fn line(&self, endpoint: &Endpoint) -> Result<Arc<Line>, String> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (endpoint.url.clone(), endpoint.tls.ca.clone());
+        if let Some(line) = lines.get(&key) {
+            return Ok(line.clone());
+        }
+        let base = Base::parse(&endpoint.url)?;
+        let client = client(&base, endpoint.tls.ca.as_deref())?;
+        let line = Arc::new(Line { base, client, turns: Semaphore::new(AT_ONCE) });
+        lines.insert(key, line.clone());
+        Ok(line)
+    }
+}
+
+/// Without redirects and proxies, which would walk around the binding; every address vetted; the operator's own
+/// certificates in place of the system's where there are some.
+fn client(base: &Base, ca: Option<&str>) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT)
+        .pool_max_idle_per_host(AT_ONCE)
+        .dns_resolver(Vetting { loopback: base.is_loopback() });
+    if let Some(pem) = ca {
+        builder = builder.tls_certs_only(certificates(pem)?);
+    } else if !base.is_https() {
+        // Nothing to trust, so the system's store is not read.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| format!("no HTTP client for this endpoint: {}", chain(&error)))
+}
+
+/// At least one certificate in PEM.
+pub(in super::super) fn certificates(pem: &str) -> Result<Vec<reqwest::Certificate>, String> {
+    let found = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).unwrap_or_default();
+    if found.is_empty() { Err("tls.ca holds no certificate in PEM".into()) } else { Ok(found) }
+}
+
+/// What the guest may know of a failed exchange. The reason in full is for the operator's log: it names hosts.
+pub(super) fn failure(endpoint: &str, error: &reqwest::Error) -> Error {
+    let why = chain(error);
+    tracing::warn!(target: "gate", endpoint, why = text::plain(&why, 500), "an exchange failed");
+    let sources = || sources(error);
+    let io = || sources().filter_map(|source| source.downcast_ref::<std::io::Error>());
+    if error.is_timeout() && error.is_connect() {
+        Error::ConnectionTimeout
+    } else if error.is_timeout() {
+        Error::HttpResponseTimeout
+    } else if sources().any(|source| source.is::<Prohibited>()) {
+        Error::DestinationIpProhibited
+    } else if io().any(is_tls) {
+        Error::TlsCertificateError
+    } else if io().any(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+        Error::ConnectionRefused
+    } else if error.is_connect() {
+        Error::DestinationUnavailable
+    } else if error.is_body() || error.is_decode() {
+        Error::HttpResponseIncomplete
+    } else {
+        Error::ConnectionTerminated
+    }
+}
+
+/// An error of the handshake, wrapped once or twice.
+fn is_tls(error: &std::io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<rustls::Error>() || inner.downcast_ref::<std::io::Error>().is_some_and(is_tls))
+}
+
+/// Without the error itself, which names the URL.
+fn chain(error: &reqwest::Error) -> String {
+    sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn sources<'e>(error: &'e reqwest::Error) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |error: &&'e (dyn StdError + 'static)| (*error).source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Auth, Tls};
+
+    fn bound(url: &str) -> Result<Arc<Line>, String> {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        Lines::default().line(&Endpoint { url: url.into(), auth: Auth::None, tls: Tls::default() })
+    }
+
+    async fn failed(url: &str) -> Error {
+        let line = bound(url).unwrap();
+        let error = line.client.get(line.base.join("/", None).unwrap()).send().await.unwrap_err();
+        failure("far", &error)
+    }
+
+    #[tokio::test]
+    async fn a_failed_connection_says_how_and_not_where() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert!(matches!(failed(&format!("http://{closed}")).await, Error::ConnectionRefused));
+        assert!(matches!(failed("http://no-such-name.invalid").await, Error::DestinationUnavailable));
+        // Speaks no TLS: the handshake fails, whatever is trusted.
+        let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = plain.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            use std::io::Write as _;
+            let (mut stream, _) = plain.accept().unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        });
+        let error = failed(&format!("https://127.0.0.1:{port}")).await;
+        assert!(matches!(error, Error::TlsCertificateError), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_this_host_is_not_connected_to() {
+        let here = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://localhost:{}", here.local_addr().unwrap().port());
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let strict = reqwest::Client::builder().no_proxy().dns_resolver(Vetting { loopback: false }).build().unwrap();
+        let error = strict.get(url).send().await.unwrap_err();
+        assert!(matches!(failure("far", &error), Error::DestinationIpProhibited));
+        here.set_nonblocking(true).unwrap();
+        assert!(here.accept().is_err(), "it was connected to");
+    }
+
+    #[tokio::test]
+    async fn a_line_is_opened_once() {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let lines = Lines::default();
+        let endpoint = Endpoint { url: "http://127.0.0.1:1".into(), auth: Auth::None, tls: Tls::default() };
+        assert!(Arc::ptr_eq(&lines.line(&endpoint).unwrap(), &lines.line(&endpoint).unwrap()));
+    }
+}

@@ -1,0 +1,266 @@
+//! Where plugins are kept: the files are the truth, `<state>/plugins/<hex>.wasm` by digest, read once and hashed as read.
+//! What a file compiles to is a cache.
+//!
+//! Next: `manifest.rs`, `compile.rs`, `load.rs`, in the order in which a file goes through them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::Context as _;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use super::call::Target;
+use super::compile::Compiler;
+use super::egress::Lines;
+use super::limits::State;
+use super::load::{self, Loaded};
+use super::{Plugin, PluginState, Refusal, Vault, engine, manifest};
+use crate::clock::Clock;
+use crate::config::{Config, Sandbox};
+use crate::model::{Digest, Fault, FaultKind, RevisionId, Role};
+use crate::store::Store;
+
+/// Compilations at once; each is a process of its own.
+const COMPILING: usize = 2;
+
+/// Plugins and what their calls share.
+pub(super) struct Library {
+    pub(super) sandbox: Sandbox,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) vault: Vault,
+    pub(super) engine: Engine,
+    pub(super) lines: Lines,
+    /// In front of the pool, whose exhaustion would be an error and not a wait.
+    pub(super) slots: Semaphore,
+    linker: Linker<State>,
+    compiler: Compiler,
+    compiling: Semaphore,
+    /// Copies by digest.
+    copies: PathBuf,
+    /// Where else plugin files are offered.
+    offered: Option<PathBuf>,
+    known: RwLock<BTreeMap<Digest, Known>>,
+    /// False until every file was read at least to its manifest: a digest that is not known may still come.
+    listed: AtomicBool,
+}
+
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) plugin: Arc<Plugin>,
+    loaded: Option<Arc<Loaded>>,
+}
+
+impl Library {
+    pub(super) fn open(config: &Config, store: Store, clock: Clock, program: PathBuf) -> anyhow::Result<Self> {
+        let (copies, compiled) = (config.state.join("plugins"), config.state.join("compiled"));
+        for folder in [&copies, &compiled] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .with_context(|| format!("making {}", folder.display()))?;
+        }
+        let sandbox = config.sandbox.clone();
+        let engine = engine::serving(&sandbox).context("making the engine for drivers")?;
+        Ok(Self {
+            vault: Vault::open_or_make(&config.state.join("secret.key"))?,
+            linker: engine::linker(&engine)?,
+            lines: Lines::default(),
+            slots: Semaphore::new(usize::try_from(sandbox.slots.max(1)).unwrap_or(1)),
+            compiler: Compiler { program, folder: compiled, limit: sandbox.compile },
+            compiling: Semaphore::new(COMPILING),
+            copies,
+            offered: config.plugins.clone(),
+            known: RwLock::default(),
+            listed: AtomicBool::new(false),
+            engine,
+            sandbox,
+            store,
+            clock,
+        })
+    }
+
+    /// What can be said before compiling.
+    pub(super) fn examined(&self, bytes: &[u8]) -> Result<Plugin, Refusal> {
+        if bytes.len() > self.sandbox.plugin {
+            let (size, limit) = (bytes.len(), self.sandbox.plugin);
+            return Err(Refusal::new(
+                "plugin-too-large",
+                format!("the file has {size} bytes; this host takes {limit}"),
+            ));
+        }
+        let manifest = manifest::read(bytes)?;
+        let digest = Digest::of(bytes);
+        let label = format!("{} sha256:{}", manifest.title(), digest.short());
+        Ok(Plugin {
+            manifest,
+            roles: Vec::new(),
+            state: PluginState::Compiling,
+            size: bytes.len() as u64,
+            digest,
+            label,
+        })
+    }
+
+    /// The copy by digest: written under another name and renamed, so that it is whole or not there.
+    pub(super) fn kept(&self, digest: &Digest, bytes: &[u8]) -> Result<PathBuf, Refusal> {
+        let file = self.copies.join(format!("{}.wasm", digest.hex()));
+        if !file.exists() {
+            write_whole(&file, bytes).map_err(|error| {
+                Refusal::new(
+                    "plugin-not-kept",
+                    format!("the plugin cannot be kept in {}: {error}", self.copies.display()),
+                )
+            })?;
+        }
+        Ok(file)
+    }
+
+    /// Compiles and links, and writes down how it went.
+    pub(super) async fn loaded(&self, mut plugin: Plugin, file: &Path) -> Result<Plugin, Refusal> {
+        self.know(&plugin, None);
+        let stopping = |_| Refusal::new("plugin-compile-failed", "the service is stopping");
+        let _turn = self.compiling.acquire().await.map_err(stopping)?;
+        let loaded = match self.compiler.component(&self.engine, &plugin.digest, file).await {
+            Ok(component) => load::load(&self.linker, &component),
+            Err(refusal) => Err(refusal),
+        };
+        match loaded {
+            Ok(loaded) => {
+                plugin.roles = loaded.roles();
+                plugin.state = PluginState::Ready;
+                self.know(&plugin, Some(Arc::new(loaded)));
+                Ok(plugin)
+            }
+            Err(refusal) => {
+                plugin.state = PluginState::Refused(refusal.message.clone());
+                self.know(&plugin, None);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Keeps nothing of a plugin that was refused, unless it is ready: the same bytes may come in twice at once.
+    pub(super) fn forget(&self, digest: &Digest, file: &Path) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.get(digest).is_none_or(|known| known.loaded.is_none()) {
+            known.remove(digest);
+            // Gone already, or never there: both are what is wanted.
+            fs::remove_file(file).ok();
+        }
+    }
+
+    pub(super) fn plugins(&self) -> Vec<Plugin> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.values().map(|known| (*known.plugin).clone()).collect()
+    }
+
+    /// Reads every file to its manifest. From then on a digest that is not known is not here.
+    pub(super) fn list(&self) -> Vec<(Plugin, PathBuf)> {
+        let mut found = BTreeMap::new();
+        for file in self.files() {
+            match self.listed(&file) {
+                // What is offered is mostly here from an earlier start, too.
+                Ok((plugin, copy)) => found.insert(copy, plugin),
+                Err(why) => {
+                    tracing::error!(file = %file.display(), %why, "this plugin is not loaded");
+                    continue;
+                }
+            };
+        }
+        self.listed.store(true, Ordering::Release);
+        found.into_iter().map(|(copy, plugin)| (plugin, copy)).collect()
+    }
+
+    /// A plugin that is ready stays so: the same bytes load the same.
+    fn know(&self, plugin: &Plugin, loaded: Option<Arc<Loaded>>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let is_ready = known.get(&plugin.digest).is_some_and(|known| known.loaded.is_some());
+        if !is_ready {
+            known.insert(plugin.digest.clone(), Known { plugin: Arc::new(plugin.clone()), loaded });
+        }
+    }
+
+    pub(super) fn known(&self, digest: &Digest) -> Option<Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for folder in self.offered.iter().chain([&self.copies]) {
+            match fs::read_dir(folder) {
+                Ok(entries) => files.extend(entries.flatten().map(|entry| entry.path())),
+                Err(error) => {
+                    tracing::error!(folder = %folder.display(), %error, "no plugins are read from this folder")
+                }
+            }
+        }
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "wasm"));
+        files.sort();
+        files
+    }
+
+    /// Reads a file once, keeps a copy by digest, and knows it as compiling.
+    fn listed(&self, file: &Path) -> anyhow::Result<(Plugin, PathBuf)> {
+        let bytes = fs::read(file)?;
+        let plugin = self.examined(&bytes)?;
+        if file.parent() == Some(&self.copies) && file.file_stem() != Some(plugin.digest.hex().as_ref()) {
+            anyhow::bail!("its content is not what its name says: {}", plugin.digest);
+        }
+        let copy = self.kept(&plugin.digest, &bytes)?;
+        self.know(&plugin, None);
+        Ok((plugin, copy))
+    }
+
+    pub(super) async fn target(self: &Arc<Self>, id: RevisionId, role: Option<Role>) -> Result<Target, Fault> {
+        let retry = |message: String| Fault::new(FaultKind::Retry, message);
+        let broken = |message: String| Fault::new(FaultKind::Broken, message);
+        let revision = self
+            .store
+            .revision(id)
+            .await
+            .map_err(|error| retry(format!("the store does not answer: {error}")))?
+            .ok_or_else(|| broken(format!("no backend has the revision {}", id.0)))?;
+        let (backend, digest) = (&revision.backend, &revision.digest);
+        let known = self.known(digest).ok_or_else(|| {
+            if self.listed.load(Ordering::Acquire) {
+                broken(format!(
+                    "backend {backend} names plugin {digest}, which is not here: add it with `moganite plugin add`"
+                ))
+            } else {
+                retry(format!("the plugin of backend {backend} is not read yet"))
+            }
+        })?;
+        let label = &known.plugin.label;
+        let loaded = match (&known.plugin.state, known.loaded) {
+            (PluginState::Refused(why), _) => {
+                return Err(broken(format!("{label} of backend {backend} was refused: {why}")));
+            }
+            (PluginState::Ready, Some(loaded)) => loaded,
+            _ => return Err(retry(format!("{label} of backend {backend} is still compiling"))),
+        };
+        if let Some(role) = role.filter(|role| !known.plugin.roles.contains(role)) {
+            return Err(broken(format!("{label} of backend {backend} does not export {}", role.as_str())));
+        }
+        Ok(Target { library: self.clone(), loaded, plugin: known.plugin, revision: Arc::new(revision) })
+    }
+}
+
+fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let fresh = file.with_extension(format!("new{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+    // Left over from a process that died: nobody else uses this name.
+    fs::remove_file(&fresh).ok();
+    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(&fresh)?;
+    out.write_all(bytes)?;
+    out.sync_all()?;
+    fs::rename(&fresh, file)
+}
