@@ -19,7 +19,7 @@ use crate::driver::{Call, Drivers, Refusal};
 use crate::flow::{Book, Runner, first};
 use crate::model::{
     Digest, Direction, Event, EventKind, Flavor, Flow, FlowId, Image, Instance, InstanceId, InstanceState, Invalid,
-    Name, OperationId, Order, Phase, Project, Revision, RevisionId, Site,
+    Name, OperationId, Order, Phase, Project, Revision, RevisionId, Role, Site,
 };
 use crate::store::{
     self, Catalog, CreateInstance, Created, DeleteInstance, Deleting, Lane, RetryFlow, Store, WriteRevision,
@@ -217,6 +217,12 @@ impl Lifecycle {
     pub async fn put_flavor(&self, flavor: Flavor) -> Result<(), Error> {
         flavor.check()?;
         rules::serves(&self.drivers, &self.store, &flavor).await?;
+        for (role, backends) in [(Role::Compose, &flavor.route.compose), (Role::Deploy, &flavor.route.deploy)] {
+            for backend in backends {
+                let abilities = self.abilities(backend).await;
+                rules::within(&flavor, role, backend, &abilities)?;
+            }
+        }
         Ok(self.store.write(Lane::Interactive, Catalog::Flavor(flavor, self.clock.now())).await?)
     }
 
@@ -243,6 +249,12 @@ impl Lifecycle {
                 _ => flow.progress.note.clone(),
             },
         }
+    }
+
+    /// Empty when the far side does not answer: then the flow will say what it cannot do.
+    async fn abilities(&self, backend: &Name) -> serde_json::Map<String, serde_json::Value> {
+        let answer = self.probe(backend).await.unwrap_or_default();
+        answer.get("abilities").and_then(serde_json::Value::as_object).cloned().unwrap_or_default()
     }
 
     async fn newest(&self, backend: &Name) -> Result<Revision, Error> {

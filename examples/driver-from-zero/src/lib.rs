@@ -6,7 +6,7 @@ mod made_up;
 
 use made_up::made_up;
 use moganite_driver::{
-    Answer, Claim, Compose, Context, Deploy, DeployDoing, Deployed, Driver, Enroll, Erase, Fault, Held, Holding, Node,
+    Answer, Claim, Compose, Context, Deploy, DeployDoing, Deployed, Driver, Enroll, Erase, Fault, Holding, Node,
     NodeDoing, Observed, Order, Page, Power, PowerWish, Presence, Shape, Undoing, fault, info, mark, wait,
 };
 use serde::{Deserialize, Serialize};
@@ -49,8 +49,9 @@ impl Compose for FromZero {
         }
     }
 
-    fn find(_: Context, what: Holding) -> Answer<Presence> {
-        Ok(presence(what))
+    /// There is no far side that could have kept anything.
+    fn find(_: Context, _: Holding) -> Answer<Presence> {
+        Ok(Presence::Absent)
     }
 
     fn list(_: Context, _: String, _: Option<String>) -> Answer<Page> {
@@ -70,8 +71,9 @@ impl Claim for FromZero {
         }
     }
 
-    fn find(_: Context, what: Holding) -> Answer<Presence> {
-        Ok(presence(what))
+    /// There is no far side that could have kept anything.
+    fn find(_: Context, _: Holding) -> Answer<Presence> {
+        Ok(Presence::Absent)
     }
 
     fn list(_: Context, _: String, _: Option<String>) -> Answer<Page> {
@@ -97,8 +99,9 @@ impl Enroll for FromZero {
         }
     }
 
-    fn find(_: Context, what: Holding) -> Answer<Presence> {
-        Ok(presence(what))
+    /// There is no far side that could have kept anything.
+    fn find(_: Context, _: Holding) -> Answer<Presence> {
+        Ok(Presence::Absent)
     }
 
     fn list(_: Context, _: String, _: Option<String>) -> Answer<Page> {
@@ -123,8 +126,9 @@ impl Deploy for FromZero {
         }
     }
 
-    fn find(_: Context, what: Holding) -> Answer<Presence> {
-        Ok(presence(what))
+    /// There is no far side that could have kept anything.
+    fn find(_: Context, _: Holding) -> Answer<Presence> {
+        Ok(Presence::Absent)
     }
 
     fn list(_: Context, _: String, _: Option<String>) -> Answer<Page> {
@@ -154,16 +158,6 @@ fn first_call(cx: &Context, verb: &str) -> Result<Option<Duration>, Fault> {
     let pending = settings.deploy_ms.filter(|_| verb == "deploy").unwrap_or(settings.pending_ms);
     let waited = cx.resume::<Waited>()?.is_some();
     Ok((pending > 0 && !waited).then(|| Duration::from_millis(pending)))
-}
-
-/// There is no far side to ask: a thing is there when its handle is known, since nothing else ever existed.
-fn presence(what: Holding) -> Presence {
-    match what.handle {
-        Some(handle) => {
-            Presence::Present(Held { mark: what.mark, handle, state: "made up".into(), note: String::new() })
-        }
-        None => Presence::Absent,
-    }
 }
 
 fn nothing() -> Page {

@@ -1,8 +1,10 @@
 //! What may be ordered and bound: refused before anything is touched, with what to do.
 
+use serde_json::{Map, Value, json};
+
 use super::Error;
 use crate::driver::{Drivers, Plugin};
-use crate::model::{Flavor, Image, Name, Role};
+use crate::model::{Flavor, Image, Name, PartKind, Role};
 use crate::store::Store;
 
 /// A plugin that takes over a backend must be able to undo what lives there.
@@ -42,6 +44,45 @@ pub(super) async fn serves(drivers: &Drivers, store: &Store, flavor: &Flavor) ->
     Ok(())
 }
 
+/// What a far side says that it can do reaches what the flavor asks of it. What it does not say is left to the flow.
+pub(super) fn within(flavor: &Flavor, role: Role, backend: &Name, abilities: &Map<String, Value>) -> Result<(), Error> {
+    let can = |ability: &str| abilities.get(ability).and_then(Value::as_array);
+    let asked = asked(flavor);
+    let beyond: Vec<_> = match (role, can("shape"), can("erase")) {
+        (Role::Compose, Some(kinds), _) => asked.into_iter().filter(|kind| !kinds.contains(kind)).collect(),
+        (Role::Deploy, _, Some(levels)) => {
+            let level = json!(flavor.erase);
+            if levels.contains(&level) { Vec::new() } else { vec![json!(format!("erase: {}", level.as_str().unwrap_or("")))] }
+        }
+        _ => Vec::new(),
+    };
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    let beyond: Vec<_> = beyond.iter().filter_map(Value::as_str).collect();
+    Err(Error::Refused {
+        code: "flavor-not-expressible",
+        message: format!(
+            "backend {backend} cannot express {} of flavor {}: take it out of the shape, or name a backend that can",
+            beyond.join(", "),
+            flavor.name
+        ),
+    })
+}
+
+/// The kinds of parts that a shape asks for, in the contract's words.
+fn asked(flavor: &Flavor) -> Vec<Value> {
+    let shape = &flavor.shape;
+    let wished = [
+        (PartKind::Cpu, shape.cores > 0),
+        (PartKind::Memory, shape.memory_mib > 0),
+        (PartKind::Disk, !shape.disks_gib.is_empty()),
+        (PartKind::Nic, !shape.nics_mbps.is_empty()),
+    ];
+    let wished = wished.into_iter().filter(|(_, wished)| *wished).map(|(kind, _)| kind);
+    wished.chain(shape.devices.iter().map(|device| device.kind)).map(|kind| json!(kind)).collect()
+}
+
 /// The image is known to a backend that may deploy it.
 pub(super) fn image_serves(image: &Image, flavor: &Flavor) -> Result<(), Error> {
     if flavor.route.deploy.iter().any(|backend| image.backends.contains_key(backend)) {
@@ -66,5 +107,37 @@ fn wrong_role(backend: &Name, role: Role) -> Error {
             "the plugin of backend {backend} has no role {}: take it out of the flavor's route",
             role.as_str()
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn flavor(shape: Value) -> Flavor {
+        let route = json!({"compose": ["pod-a"], "enroll": ["ironic-1"], "deploy": ["ironic-1"]});
+        serde_json::from_value(json!({"name": "big", "shape": shape, "route": route, "erase": "full"})).unwrap()
+    }
+
+    fn says(role: Role, abilities: &Value, shape: Value) -> Result<(), String> {
+        let backend = Name::parse("name", "pod-a").unwrap();
+        within(&flavor(shape), role, &backend, abilities.as_object().unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_disk_on_a_composer_that_has_none_is_refused_by_name() {
+        let valence = json!({"shape": ["cpu", "memory"]});
+        assert_eq!(says(Role::Compose, &valence, json!({"cores": 2, "memory_mib": 1024})), Ok(()));
+        let refused = says(Role::Compose, &valence, json!({"cores": 2, "disks_gib": [100]}));
+        assert!(refused.is_err_and(|message| message.contains("pod-a cannot express disk")));
+    }
+
+    #[test]
+    fn an_erase_level_beyond_the_deployer_is_refused_and_silence_is_not() {
+        let refused = says(Role::Deploy, &json!({"erase": ["none", "quick"]}), json!({}));
+        assert!(refused.is_err_and(|message| message.contains("erase: full")));
+        assert_eq!(says(Role::Deploy, &json!({}), json!({})), Ok(()));
     }
 }

@@ -39,12 +39,7 @@ impl World {
     }
 
     async fn create(&self, name: &str) -> String {
-        self.stack.create(name, "plain").await.unwrap().0
-    }
-
-    /// A flavor that asks for nothing that this Ironic cannot reach.
-    async fn plain(&self) {
-        self.stack.put_flavor("plain", json!({"cores": 4, "memory_mib": 8192}), "none").await.unwrap();
+        self.stack.create(name, "small").await.unwrap().0
     }
 
     async fn nothing_left(&self) {
@@ -63,7 +58,6 @@ fn contains(haystack: &[u8], needle: &str) -> bool {
 #[tokio::test]
 async fn a_composed_instance_lives_and_ends_on_a_real_ironic() {
     let world = World::start(Auth::Basic).await;
-    world.plain().await;
     assert_eq!(world.nodes().await, Vec::<Value>::new());
 
     let id = world.create("web").await;
@@ -100,7 +94,6 @@ async fn a_composed_instance_lives_and_ends_on_a_real_ironic() {
 #[tokio::test]
 async fn without_a_boot_image_the_deploy_is_reverted_and_nothing_is_left() {
     let world = World::start(Auth::None).await;
-    world.plain().await;
     let image = json!({"name": "cirros", "backends": {"ironic-1": {"boot_iso": "http://127.0.0.1:9/none.iso"}}});
     world.stack.service.api.put("/v1/images/cirros", &image).await.unwrap().ok().unwrap();
     let id = world.create("web").await;
@@ -114,7 +107,6 @@ async fn without_a_boot_image_the_deploy_is_reverted_and_nothing_is_left() {
 #[tokio::test]
 async fn two_creates_at_once_get_two_machines() {
     let world = World::start(Auth::None).await;
-    world.plain().await;
     let ids = [world.create("a").await, world.create("b").await];
     for id in &ids {
         world.stack.service.instance_in(id, "active").await.unwrap();

@@ -93,6 +93,14 @@ impl Stack {
         self.service.api.put(&format!("/v1/flavors/{name}"), &flavor).await?.ok().map(drop)
     }
 
+    /// One line for each event of a flow.
+    pub async fn timeline(&self, flow: &str) -> Result<Vec<String>> {
+        let flow = self.service.api.get(&format!("/v1/flows/{flow}")).await?.ok()?;
+        let words = ["direction", "task", "kind", "note"];
+        let line = |event: &Value| words.map(|word| event[word].as_str().unwrap_or_default().to_owned()).join(" ");
+        Ok(flow["events"].as_array().into_iter().flatten().map(line).collect())
+    }
+
     /// Everything that the service and its database wrote, as bytes.
     pub fn written(&self) -> Result<Vec<u8>> {
         let mut all = std::fs::read(self.folder.path().join("service.log"))?;
@@ -138,7 +146,9 @@ impl Stack {
         api.put("/v1/backends/ironic-1", &ironic).await?.ok().context("binding ironic-1")?;
         let image = json!({"name": "cirros", "backends": {"ironic-1": {"boot_iso": boot_iso}}});
         api.put("/v1/images/cirros", &image).await?.ok()?;
-        self.put_flavor("small", json!({"cores": 4, "memory_mib": 8192}), "quick").await
+        // Nothing cleans the emulator's machines.
+        let erase = if options.elsewhere.is_some() { "none" } else { "quick" };
+        self.put_flavor("small", json!({"cores": 4, "memory_mib": 8192}), erase).await
     }
 }
 

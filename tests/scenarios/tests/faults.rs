@@ -25,7 +25,7 @@ async fn run(stack: &Stack, table: Vec<Row>) {
         for fault in faults {
             stack.sim.fault(fault).await.unwrap();
         }
-        let (id, _) = stack.create("web", "small").await.unwrap();
+        let (id, flow) = stack.create("web", "small").await.unwrap();
         let ended = stack.service.instance(&id, line, |instance| instance["state"] != "creating").await;
         let ended = match ended {
             Ok(ended) => ended,
@@ -35,7 +35,9 @@ async fn run(stack: &Stack, table: Vec<Row>) {
             }
         };
         if ended["state"] != ends {
-            wrong.push(format!("{line}: ended {} because {}", ended["state"], ended["reason"]));
+            let switches = stack.sim.control.get("/faults").await.unwrap().body;
+            let timeline = stack.timeline(&flow).await.unwrap().join("\n    ");
+            wrong.push(format!("{line}: ended {} because {}\n    {timeline}\n    {switches}", ended["state"], ended["reason"]));
         }
         if let Err(error) = stack.delete_and_wait(&id).await {
             let flows = stack.service.api.get("/v1/flows?limit=1").await.unwrap().body;
@@ -69,7 +71,7 @@ async fn valence_and_its_pod_manager() {
             body
         }]),
         row("the pool is full: 409 with the pod manager's code", "failed", [json!({"kind": "full-pool"})]),
-        row("Allocate is refused with 503", "active", [{
+        row("Allocate is refused with 503: the pool is full", "failed", [{
             let mut busy = post("refuse");
             busy["status"] = json!(503);
             busy

@@ -108,19 +108,22 @@ async fn two_creates_at_once_compose_one_after_the_other_and_get_two_machines() 
 #[tokio::test]
 async fn what_valence_cannot_express_is_refused_before_anything_is_touched() {
     let stack = Stack::start().await.unwrap();
+    let before = stack.sim.log(0).await.unwrap().len();
     let disk = json!({
-        "name": "disk", "shape": {"cores": 2, "disks_gib": [100]}, "erase": "none",
+        "name": "disk", "shape": {"cores": 2, "disks_gib": [100]},
         "route": {"compose": ["pod-a"], "enroll": ["ironic-1"], "deploy": ["ironic-1"]},
     });
-    let before = stack.sim.log(0).await.unwrap().len();
-    let flavor = stack.service.api.put("/v1/flavors/disk", &disk).await.unwrap();
-    let refused: Value = if flavor.status < 300 {
-        let (id, _) = stack.create("web", "disk").await.unwrap();
-        stack.service.instance_in(&id, "failed").await.unwrap()["reason"].clone()
-    } else {
-        flavor.body["detail"].clone()
-    };
-    assert!(refused.as_str().unwrap().contains("disk"), "{refused}");
+    let refused = stack.service.api.put("/v1/flavors/disk", &disk).await.unwrap();
+    assert_eq!((refused.status, &refused.body["code"]), (422, &json!("flavor-not-expressible")), "{refused:?}");
+    assert!(refused.body["detail"].as_str().unwrap().contains("pod-a cannot express disk"), "{refused:?}");
+
+    // A property of a driver's own is only known to the driver: the flow says it.
+    stack.put_flavor("odd", json!({"cores": 2, "properties": {"warp": 9}}), "quick").await.unwrap();
+    let (id, flow) = stack.create("web", "odd").await.unwrap();
+    stack.service.instance_in(&id, "failed").await.unwrap();
+    let flow = stack.service.flow(&flow, "reverted", |flow| flow["phase"] == "reverted").await.unwrap();
+    assert_eq!(flow["fault"]["kind"], "rejected");
+    assert!(flow["fault"]["message"].as_str().unwrap().contains("warp"), "{flow}");
     let writes = stack.sim.log(0).await.unwrap().into_iter().skip(before).filter(|entry| entry["method"] != "GET").count();
     assert_eq!(writes, 0);
     nothing_left(&stack).await;
