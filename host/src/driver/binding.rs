@@ -108,6 +108,8 @@ fn list(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::model::{Digest, Endpoint, Grant, Name, RevisionId, Tls};
     use serde_json::json;

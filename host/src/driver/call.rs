@@ -216,6 +216,8 @@ fn with_denials(fault: Fault, book: &Book) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -206,6 +206,8 @@ fn from_kind(kind: types::PartKind) -> PartKind {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::driver::arguments;
 

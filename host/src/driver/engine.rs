@@ -99,6 +99,8 @@ fn settings(sandbox: &Sandbox) -> Config {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

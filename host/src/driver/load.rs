@@ -162,6 +162,8 @@ fn check_imports(imports: &[String]) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn names(names: &[&str]) -> Vec<String> {

@@ -174,10 +174,12 @@ fn foreign_reference(value: &Value) -> Option<&str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
-    pub(in super::super) const TOML: &str = r#"
+    const TOML: &str = r#"
         name = "zero"
         version = "0.1.0"
         vendor = "moganite"

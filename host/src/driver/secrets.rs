@@ -108,6 +108,8 @@ impl Drop for Secret {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn name(text: &str) -> Name {

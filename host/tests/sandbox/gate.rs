@@ -7,7 +7,7 @@ use moganite::driver::{Call, Doing, pack};
 use moganite::model::{Auth, Mark};
 use serde_json::json;
 
-use crate::rig::{Got, PASSWORD, Rig, call, echo, name, packed, shape};
+use crate::rig::{Got, PASSWORD, Rig, call, echo, logged, name, packed, shape};
 
 async fn misbehaving() -> Rig {
     Rig::of("misbehave").await
@@ -37,6 +37,7 @@ async fn a_placeholder_out_of_place_is_never_sent() {
 #[tokio::test]
 async fn the_far_side_gets_the_secret_and_the_driver_only_its_placeholder() {
     let rig = misbehaving().await;
+    let (_guard, logged) = logged();
     let answer = rig.compose(json!({ "case": "echo-secret" })).await;
     let got = rig.far.got();
     assert_eq!(got[0].body, json!({ "password": PASSWORD }).to_string());
@@ -46,6 +47,7 @@ async fn the_far_side_gets_the_secret_and_the_driver_only_its_placeholder() {
     assert!(seen.contains("{{access.password}}"), "{seen}");
     assert!(!seen.contains("c4nary"), "{seen}");
     assert!(!format!("{:?}", answer.exchanges).contains("c4nary"));
+    assert!(logged().contains("the far side said") && !logged().contains("c4nary"), "{}", logged());
 }
 
 #[tokio::test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use moganite::config::Sandbox;
 use moganite::driver::Doing;
 use moganite::model::{FaultKind, Mark};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::rig::{Rig, call, echo, packed, shape};
+use crate::rig::{Rig, call, echo, logged, packed, shape};
 
 async fn misbehaving() -> Rig {
     Rig::of("misbehave").await
@@ -78,9 +78,19 @@ async fn answers_out_of_bounds_are_refused_and_notes_are_cut() {
 }
 
 #[tokio::test]
-async fn a_flood_of_log_lines_ends_nothing() {
+async fn a_flood_of_log_lines_is_cut_and_cannot_forge_a_record() {
     let rig = misbehaving().await;
+    let (_guard, logged) = logged();
     assert!(matches!(rig.compose(json!({ "case": "log-flood" })).await.result, Ok(Doing::Done(_))));
+    let lines: Vec<Value> = logged().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said: Vec<&Value> = lines.iter().filter(|line| line["target"] == "driver").collect();
+    assert_eq!(said.len(), 65);
+    for line in &said {
+        assert_eq!((&line["fields"]["backend"], &line["fields"]["operation"]), (&json!("tested"), &json!("op-1")));
+        let text = line["fields"]["said"].as_str().unwrap();
+        assert!(text.len() < 1_000 && !text.contains(char::is_control), "{text}");
+    }
+    assert_eq!(said[64]["fields"]["said"], "9936 more lines were dropped: a call has 64");
 }
 
 #[tokio::test]

@@ -180,6 +180,32 @@ pub(crate) fn echo(got: &Got) -> Response {
     (StatusCode::OK, [("x-echo", got.body.clone())], got.body.clone()).into_response()
 }
 
+/// What this thread logs from now on, as lines of JSON.
+pub(crate) fn logged() -> (tracing::subscriber::DefaultGuard, impl Fn() -> String) {
+    let lines = Arc::new(Mutex::new(Vec::<u8>::new()));
+    let kept = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(move || Sink(kept.clone()))
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    (guard, move || String::from_utf8(lines.lock().unwrap().clone()).unwrap())
+}
+
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 pub(crate) fn digest_of(text: &str) -> Digest {
     Digest::of(text.as_bytes())
 }

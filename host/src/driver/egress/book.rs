@@ -42,11 +42,11 @@ impl Book {
         }
     }
 
-    pub(super) fn read(&self, entry: usize, body: &[u8], took: i64) {
+    pub(super) fn read(&self, entry: usize, body: &[u8], bytes: usize, took: i64) {
         let hash = Sha256::digest(body).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         if let Some(exchange) = self.pages().exchanges.get_mut(entry) {
             exchange.body_sha256 = Some(hash);
-            exchange.bytes = body.len() as u64;
+            exchange.bytes = bytes as u64;
             exchange.took_ms = u64::try_from(took).unwrap_or(0);
         }
     }

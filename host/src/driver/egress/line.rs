@@ -118,6 +118,8 @@ fn sources<'e>(error: &'e reqwest::Error) -> impl Iterator<Item = &'e (dyn StdEr
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::model::{Auth, Tls};
 

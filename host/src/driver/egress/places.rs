@@ -140,6 +140,8 @@ pub(in super::super) fn is_like(pattern: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use serde_json::json;
 
