@@ -165,6 +165,8 @@ fn names_us(host: &str, config: &Config) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::App;
 use super::auth::Operator;
 use super::binding::{AccessBody, BindingBody, EndpointBody, GrantBody};
-use super::body::{Asked, Body, Key, Named, header};
+use super::body::{Asked, Body, Key, Named, text};
 use super::error::{Problem, Result};
 use super::page::{Page, Paging};
 use super::plugin_ref;
@@ -89,7 +89,7 @@ async fn put(
     Body(body): Body<BindingBody>,
 ) -> Result<impl IntoResponse> {
     let newest = app.store().newest_revision(&name).await?.map(|revision| revision.id);
-    let after = match (header(&headers, "if-match")?, newest) {
+    let after = match (text(&headers, "if-match")?, newest) {
         (None, None) => None,
         (None, Some(_)) => return Err(Problem::new("if-match-required", format!("backend {name} exists"))),
         (Some("*"), Some(newest)) => Some(newest),

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,16 +15,29 @@ use sha2::{Digest as _, Sha256};
 use super::error::{Problem, Result};
 use crate::model::Name;
 
-/// A JSON body.
+/// A JSON body: an object.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let axum::Json(body) = axum::Json::from_request(request, state).await?;
+        if !is_json(request.headers()) {
+            return Err(Problem::new("not-acceptable-type", "this route takes application/json"));
+        }
+        let bytes = Bytes::from_request(request, state).await?;
+        // serde would fill a struct from a list, by position.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(Problem::new("invalid-field", "the body is a list and not an object"));
+        }
+        let axum::Json(body) = axum::Json::from_bytes(&bytes)?;
         Ok(Self(body))
     }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// The path's only parameter, when it is a name.
@@ -80,7 +94,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let Some(key) = header(&parts.headers, "idempotency-key")? else { return Ok(Self(None)) };
+        let Some(key) = text(&parts.headers, "idempotency-key")? else { return Ok(Self(None)) };
         if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Problem::new(
                 "invalid-idempotency-key",
@@ -92,7 +106,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
 }
 
 /// A header as text.
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     value
         .to_str()
@@ -127,6 +141,8 @@ impl fmt::Display for Canonical<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use serde_json::json;
 

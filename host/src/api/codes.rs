@@ -90,6 +90,8 @@ const TABLE: &[Row] = &[
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use std::collections::BTreeSet;
     use std::path::Path;

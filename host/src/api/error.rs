@@ -123,10 +123,6 @@ impl From<JsonRejection> for Problem {
         match rejection {
             JsonRejection::JsonDataError(error) => Self::new("invalid-field", reason(&error.body_text())),
             JsonRejection::JsonSyntaxError(error) => Self::new("malformed-json", reason(&error.body_text())),
-            JsonRejection::MissingJsonContentType(_) => {
-                Self::new("not-acceptable-type", "this route takes application/json")
-            }
-            JsonRejection::BytesRejection(rejection) => rejection.into(),
             other => Self::new("unreadable-body", other.body_text()),
         }
     }

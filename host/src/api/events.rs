@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::auth::Reader;
-use super::body::{Id, header};
+use super::body::{Id, text};
 use super::error::{Problem, Result};
 use super::flows::of_caller;
 use super::time;
@@ -83,7 +83,7 @@ async fn follow(
     // Subscribed before the first read, so that nothing falls between.
     let changes = app.store().watch_flows();
     let flow = of_caller(&app, &caller, id).await?;
-    let after = match header(&headers, "last-event-id")? {
+    let after = match text(&headers, "last-event-id")? {
         None => 0,
         Some(text) => text.parse().map_err(|_| Problem::new("invalid-parameter", "Last-Event-ID is a number"))?,
     };

@@ -15,7 +15,7 @@ use super::error::{Problem, Result};
 use super::events::EventView;
 use super::page::{Page, Paging};
 use super::time;
-use crate::model::{Direction, Event, EventKind, Fault, FaultKind, Flow, FlowId, Phase};
+use crate::model::{Direction, Event, Fault, FaultKind, Flow, FlowId, Phase};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(retry))
@@ -70,7 +70,7 @@ struct FlowView {
 #[schema(as = Task)]
 struct TaskView {
     name: String,
-    /// waiting, running, done, reverting, reverted or stopped.
+    /// waiting, running, done, reverting, reverted, stopped, or skipped: it never began and will not.
     state: &'static str,
     /// When it began; null when it has not.
     since: Option<String>,
@@ -180,18 +180,19 @@ impl TaskView {
     fn of(flow: &Flow, index: usize, name: &str, events: &[Event]) -> Self {
         let round = flow.position.round;
         let own = || events.iter().filter(|event| event.task == name && event.round == round);
-        let reverted = || own().any(|event| event.direction == Direction::Revert && event.kind == EventKind::Done);
-        let done = || own().any(|event| event.direction == Direction::Execute && event.kind == EventKind::Done);
         let began = own().next().is_some();
+        let undone = own().any(|event| event.direction == Direction::Revert);
         let current = index == flow.position.task && !flow.position.phase.is_ended();
         let state = match flow.position.phase {
             Phase::Forward if current => "running",
             Phase::Backward if current => "reverting",
             Phase::NeedsOperator if current => "stopped",
-            _ if reverted() => "reverted",
-            _ if done() => "done",
+            Phase::Done => "done",
+            Phase::Forward | Phase::Backward | Phase::NeedsOperator if index < flow.position.task => "done",
             Phase::Reverted if began => "reverted",
-            _ => "waiting",
+            Phase::Backward | Phase::NeedsOperator if undone => "reverted",
+            Phase::Forward => "waiting",
+            _ => "skipped",
         };
         let last = own().next_back();
         Self {
@@ -211,7 +212,7 @@ impl TaskView {
 }
 
 impl From<Fault> for FaultView {
-    fn from(Fault { kind, message }: Fault) -> Self {
+    fn from(Fault { kind, message, .. }: Fault) -> Self {
         Self { kind, message }
     }
 }

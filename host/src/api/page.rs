@@ -84,6 +84,8 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn paging(limit: usize, cursor: Option<String>) -> Paging {

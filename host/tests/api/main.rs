@@ -1,0 +1,11 @@
+//! The API as its callers see it: over HTTP, on a service in this process whose clock and flows stand still.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bad_input;
+mod credentials;
+mod document;
+mod events;
+mod instances;
+mod server;
+mod tenants;

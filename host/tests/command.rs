@@ -1,0 +1,147 @@
+//! The binary as its users start it: exit codes, the lock of the state folder, where it may listen, how it ends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_moganite");
+
+/// A running `serve`; killed when dropped.
+struct Serving {
+    child: Child,
+    address: String,
+}
+
+impl Serving {
+    fn start(state: &Path) -> Self {
+        let mut child = serve(state, "127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.strip_prefix("listening on ").expect(&line).trim().to_owned();
+        Self { child, address }
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        command(words).env("MOGANITE_API", &self.address).output().unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(words).env_remove("MOGANITE_API").env_remove("MOGANITE_TOKEN").env_remove("MOGANITE_LOG");
+    command
+}
+
+fn serve(state: &Path, listen: &str) -> Command {
+    command(&["serve", "--listen", listen, "--state", state.to_str().unwrap()])
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_second_serve_of_one_folder_is_told_who_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Serving::start(folder.path());
+    let second = serve(folder.path(), "127.0.0.1:0").output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = err(&second);
+    assert!(said.contains(&format!("process {}", first.child.id())), "{said}");
+    assert!(said.contains(folder.path().to_str().unwrap()), "{said}");
+    drop(first);
+    Serving::start(folder.path());
+}
+
+#[test]
+fn without_credentials_it_listens_on_loopback_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = serve(folder.path(), "0.0.0.0:0").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("loopback only"), "{}", err(&output));
+}
+
+#[test]
+fn a_term_signal_ends_it_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serving = Serving::start(folder.path());
+    let pid = serving.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn what_fails_is_one_line_and_what_to_do_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path());
+    let output = serving.run(&["flavor", "show", "ghost"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = err(&output);
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines[0], "error: no flavor is named ghost (not-found)");
+    assert!(lines[1].starts_with("to do: "), "{said}");
+    assert_eq!(serving.run(&["flavor", "paint", "x"]).status.code(), Some(2));
+    let nobody = command(&["--api", "http://127.0.0.1:9", "flavor", "list"]).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(err(&nobody).starts_with("error: no service answers at http://127.0.0.1:9"), "{}", err(&nobody));
+}
+
+#[test]
+fn a_secret_comes_from_stdin_and_never_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path());
+    let mut set = command(&["secret", "set", "bmc"]);
+    set.env("MOGANITE_API", &serving.address).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut set = set.spawn().unwrap();
+    set.stdin.take().unwrap().write_all(b"canary-2342\n").unwrap();
+    let set = set.wait_with_output().unwrap();
+    assert!(set.status.success());
+    let list = serving.run(&["-o", "json", "secret", "list"]);
+    assert!(out(&list).contains("bmc") && !out(&list).contains("canary"), "{}", out(&list));
+    for file in std::fs::read_dir(folder.path()).unwrap().flatten().filter(|file| file.path().is_file()) {
+        let bytes = std::fs::read(file.path()).unwrap();
+        assert!(!bytes.windows(11).any(|part| part == b"canary-2342"), "{:?}", file.path());
+    }
+}
+
+#[test]
+fn from_the_first_token_on_the_command_line_needs_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path());
+    let made = serving.run(&["token", "create", "root", "--role", "operator"]);
+    let token = out(&made).trim().to_owned();
+    assert!(token.starts_with("mgt_"), "{token}");
+    assert_eq!(serving.run(&["flavor", "list"]).status.code(), Some(1));
+    let file = folder.path().join("token");
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    let with_file = serving.run(&["--token-file", file.to_str().unwrap(), "flavor", "list"]);
+    assert!(with_file.status.success(), "{}", err(&with_file));
+}
+
+#[test]
+fn an_image_written_as_toml_is_shown_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path());
+    let file = folder.path().join("cirros.toml");
+    std::fs::write(&file, "name = \"cirros\"\n[backends.ironic-1]\nboot_iso = \"http://images.example/c.iso\"\n")
+        .unwrap();
+    let put = serving.run(&["image", "put", file.to_str().unwrap()]);
+    assert!(put.status.success(), "{}", err(&put));
+    let shown = serving.run(&["-o", "json", "image", "show", "cirros"]);
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["backends"]["ironic-1"]["boot_iso"], "http://images.example/c.iso");
+}
