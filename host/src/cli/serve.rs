@@ -44,15 +44,15 @@ pub(super) struct Options {
     #[arg(long, hide = true, value_name = "N")]
     flows_at_once: Option<usize>,
     #[arg(long, hide = true, value_name = "MS")]
-    flow_backoff_ms: Option<u64>,
+    backoff_ms: Option<u64>,
     #[arg(long, hide = true, value_name = "MS")]
-    flow_backoff_max_ms: Option<u64>,
+    backoff_max_ms: Option<u64>,
     #[arg(long, hide = true, value_name = "N")]
-    flow_attempts: Option<u32>,
+    attempts: Option<u32>,
     #[arg(long, hide = true, value_name = "N")]
-    flow_revert_attempts: Option<u32>,
+    revert_attempts: Option<u32>,
     #[arg(long, hide = true, value_name = "MS")]
-    flow_deadline_ms: Option<u64>,
+    deadline_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -158,11 +158,11 @@ impl Options {
             sandbox: Sandbox::default(),
             flows: Flows {
                 at_once: self.flows_at_once.unwrap_or(usual.at_once),
-                backoff: time(self.flow_backoff_ms, usual.backoff),
-                backoff_max: time(self.flow_backoff_max_ms, usual.backoff_max),
-                attempts: self.flow_attempts.unwrap_or(usual.attempts),
-                revert_attempts: self.flow_revert_attempts.unwrap_or(usual.revert_attempts),
-                deadline: time(self.flow_deadline_ms, usual.deadline),
+                backoff: time(self.backoff_ms, usual.backoff),
+                backoff_max: time(self.backoff_max_ms, usual.backoff_max),
+                attempts: self.attempts.unwrap_or(usual.attempts),
+                revert_attempts: self.revert_attempts.unwrap_or(usual.revert_attempts),
+                deadline: time(self.deadline_ms, usual.deadline),
                 longest_wait: time(self.longest_wait_ms, usual.longest_wait),
             },
         }
