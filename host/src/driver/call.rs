@@ -209,7 +209,7 @@ fn with_denials(fault: Fault, book: &Book) -> Fault {
         None => fault,
         Some((count, first)) => {
             let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
-            Fault::new(fault.kind, format!("{} (the gate denied {first}{more})", fault.message))
+            Fault { message: format!("{} (the gate denied {first}{more})", fault.message), ..fault }
         }
     }
 }

@@ -23,14 +23,15 @@ const ITEMS: usize = 1_000;
 const DAY_MS: u64 = 86_400_000;
 
 pub(super) fn fault(fault: types::Fault) -> Fault {
-    let (kind, message) = match fault {
-        types::Fault::Retry((message, _)) => (FaultKind::Retry, message),
-        types::Fault::Rejected(message) => (FaultKind::Rejected, message),
-        types::Fault::Capacity(message) => (FaultKind::Capacity, message),
-        types::Fault::Conflict(message) => (FaultKind::Conflict, message),
-        types::Fault::Broken(message) => (FaultKind::Broken, message),
+    let (kind, message, after) = match fault {
+        types::Fault::Retry((message, after)) => (FaultKind::Retry, message, after),
+        types::Fault::Rejected(message) => (FaultKind::Rejected, message, None),
+        types::Fault::Capacity(message) => (FaultKind::Capacity, message, None),
+        types::Fault::Conflict(message) => (FaultKind::Conflict, message, None),
+        types::Fault::Broken(message) => (FaultKind::Broken, message, None),
     };
-    Fault::new(kind, plain(&message, MESSAGE))
+    // A day is the longest that the contract knows.
+    Fault { after_ms: after.map(|after| after.min(86_400_000)), ..Fault::new(kind, plain(&message, MESSAGE)) }
 }
 
 /// Reads claims. `text`: bytes of one JSON text or checkpoint.

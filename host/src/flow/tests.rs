@@ -242,7 +242,11 @@ async fn after_a_restart_the_flow_goes_on_from_its_row() {
     let _service = bench.serve_by(runner);
     let end = bench.until(flow, ended).await;
     assert_eq!(end.position.phase, Phase::Done);
-    assert_eq!(bench.calls(), ["one 1", "two 1", "two 2", "three 1", "four 1"], "the try that may have been cut counts");
+    assert_eq!(
+        bench.calls(),
+        ["one 1", "two 1", "two 2", "three 1", "four 1"],
+        "the try that may have been cut counts"
+    );
 }
 
 #[tokio::test]

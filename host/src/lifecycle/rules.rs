@@ -52,7 +52,11 @@ pub(super) fn within(flavor: &Flavor, role: Role, backend: &Name, abilities: &Ma
         (Role::Compose, Some(kinds), _) => asked.into_iter().filter(|kind| !kinds.contains(kind)).collect(),
         (Role::Deploy, _, Some(levels)) => {
             let level = json!(flavor.erase);
-            if levels.contains(&level) { Vec::new() } else { vec![json!(format!("erase: {}", level.as_str().unwrap_or("")))] }
+            if levels.contains(&level) {
+                Vec::new()
+            } else {
+                vec![json!(format!("erase: {}", level.as_str().unwrap_or("")))]
+            }
         }
         _ => Vec::new(),
     };

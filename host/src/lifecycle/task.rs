@@ -64,13 +64,13 @@ fn settle<T>(cx: &mut Cx, answer: Result<Doing<T>, Fault>, done: impl FnOnce(&mu
                 note: pause.note,
             }
         }
-        Err(fault) => failed(fault, None),
+        Err(fault) => failed(fault),
     }
 }
 
-fn failed(fault: Fault, after: Option<Duration>) -> Outcome {
+fn failed(fault: Fault) -> Outcome {
     match fault.kind {
-        FaultKind::Retry => Outcome::Retry { fault, after },
+        FaultKind::Retry => Outcome::Retry { after: fault.after_ms.map(Duration::from_millis), fault },
         _ => Outcome::Fail(fault),
     }
 }

@@ -7,6 +7,9 @@ pub struct Fault {
     pub kind: FaultKind,
     /// One sentence for people; no secret in it.
     pub message: String,
+    /// When to try again, where the far side said so. Unit: milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +35,6 @@ pub enum FaultKind {
 
 impl Fault {
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), after_ms: None }
     }
 }

@@ -33,6 +33,7 @@ pub struct Holding {
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     Compose,
+    Claim,
     Enroll,
     Deploy,
 }
@@ -41,6 +42,7 @@ impl Role {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Compose => "compose",
+            Self::Claim => "claim",
             Self::Enroll => "enroll",
             Self::Deploy => "deploy",
         }

@@ -8,6 +8,7 @@ use crate::model::{Flavor, Image, Millis, Name};
 
 /// Writes a flavor or an image, new or in place of the old one. Instances keep what they were made from.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on its way to the writer")]
 pub enum Catalog {
     Flavor(Flavor, Millis),
     Image(Image, Millis),

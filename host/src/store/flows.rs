@@ -38,6 +38,7 @@ pub struct Transition {
 
 /// What a transition changes beside the flow itself.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a transition has one to three of them")]
 pub enum Effect {
     /// A doing operation begins: from now on something may have been taken.
     Intend(Intent),

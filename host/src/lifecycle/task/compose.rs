@@ -41,7 +41,7 @@ impl Task<Create> for Compose {
         };
         let composer = match self.drivers.composer(holding.revision).await {
             Ok(composer) => composer,
-            Err(fault) => return failed(fault, None),
+            Err(fault) => return failed(fault),
         };
         cx.calls(holding.backend.as_str(), composer.plugin());
         let answer = composer.compose(call(cx, None), &holding.mark, &create.order.shape).await;

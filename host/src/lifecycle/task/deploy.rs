@@ -44,7 +44,7 @@ impl Task<Create> for Deploy {
         };
         let deployer = match self.drivers.deployer(holding.revision).await {
             Ok(deployer) => deployer,
-            Err(fault) => return failed(fault, None),
+            Err(fault) => return failed(fault),
         };
         cx.calls(holding.backend.as_str(), deployer.plugin());
         let order = DeployOrder {

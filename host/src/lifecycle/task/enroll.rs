@@ -44,7 +44,7 @@ impl Task<Create> for Enroll {
         };
         let enroller = match self.drivers.enroller(holding.revision).await {
             Ok(enroller) => enroller,
-            Err(fault) => return failed(fault, None),
+            Err(fault) => return failed(fault),
         };
         cx.calls(holding.backend.as_str(), enroller.plugin());
         let access_of = create.composer(cx.at.round).cloned();

@@ -65,7 +65,7 @@ impl Undo {
         };
         let answer = match self.call(cx, undone, checkpoint, erase).await {
             Ok(answer) => answer,
-            Err(fault) => return failed(fault, None),
+            Err(fault) => return failed(fault),
         };
         cx.saw(answer.exchanges);
         match answer.result {
@@ -76,7 +76,7 @@ impl Undo {
                 }
                 Err(error) => Outcome::retry(error.to_string()),
             },
-            Err(fault) => failed(fault, None),
+            Err(fault) => failed(fault),
         }
     }
 
@@ -84,7 +84,7 @@ impl Undo {
     async fn confirm(&self, cx: &mut Cx, undone: &Undone) -> Outcome {
         let answer = match self.find(cx, undone).await {
             Ok(answer) => answer,
-            Err(fault) => return failed(fault, None),
+            Err(fault) => return failed(fault),
         };
         cx.saw(answer.exchanges);
         match answer.result {
@@ -98,7 +98,7 @@ impl Undo {
                 undone.holding.backend
             )),
             Ok(Presence::Unsettled(after)) => confirming(after, &undone.holding),
-            Err(fault) => failed(fault, None),
+            Err(fault) => failed(fault),
         }
     }
 
@@ -118,6 +118,7 @@ impl Undo {
                 cx.calls(backend, composer.plugin());
                 Ok(composer.release(call, holding, erase).await)
             }
+            Role::Claim => Err(unclaimed()),
             Role::Enroll => {
                 let enroller = self.drivers.enroller(*revision).await?;
                 cx.calls(backend, enroller.plugin());
@@ -136,6 +137,7 @@ impl Undo {
         let call = self.driver_call(cx, None, holding).await;
         match self.role {
             Role::Compose => Ok(self.drivers.composer(*revision).await?.find(call, holding).await),
+            Role::Claim => Err(unclaimed()),
             Role::Enroll => Ok(self.drivers.enroller(*revision).await?.find(call, holding).await),
             Role::Deploy => Ok(self.drivers.deployer(*revision).await?.find(call, holding).await),
         }
@@ -164,6 +166,7 @@ impl Task<Delete> for Undo {
     fn name(&self) -> &'static str {
         match self.role {
             Role::Compose => "release",
+            Role::Claim => "unclaim",
             Role::Enroll => "unenroll",
             Role::Deploy => "undeploy",
         }
@@ -181,6 +184,10 @@ impl Task<Delete> for Undo {
     async fn revert(&self, _: &mut Cx, _: &mut Delete) -> Outcome {
         Outcome::Done
     }
+}
+
+fn unclaimed() -> Fault {
+    Fault::new(FaultKind::Broken, "no flow claims yet")
 }
 
 /// What another instance has is given back only after a person looked.
