@@ -55,8 +55,7 @@ fn each_outside_thing_has_its_room() {
     let mut strays = Vec::new();
     for (path, text) in sources("host/src") {
         for (word, rooms) in OWNED {
-            let at_home =
-                rooms.iter().any(|home| room(&path) == *home || room(&path).starts_with(&format!("{home}/")));
+            let at_home = rooms.iter().any(|home| room(&path) == *home || room(&path).starts_with(&format!("{home}/")));
             let named = code(&text).filter(|line| !at_home && names(line, word));
             strays.extend(named.map(|line| format!("{path}: {}", line.trim())));
         }

@@ -53,10 +53,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
 
 fn test(workspace: &Workspace) -> Result<()> {
     make_everything(workspace)?;
-    workspace.cargo(
-        "run the tests",
-        &["test", "--workspace", "--exclude", "real", "--no-fail-fast"],
-    )
+    workspace.cargo("run the tests", &["test", "--workspace", "--exclude", "real", "--no-fail-fast"])
 }
 
 fn test_real(workspace: &Workspace) -> Result<()> {
@@ -69,15 +66,10 @@ fn test_real(workspace: &Workspace) -> Result<()> {
 /// Runs the demo with these flags and answers its exit code.
 fn demo(workspace: &Workspace, flags: &[&str]) -> Result<ExitCode> {
     make_everything(workspace)?;
-    workspace.cargo(
-        "build the demo",
-        &["build", "--package", "scenarios", "--bin", "demo"],
-    )?;
+    workspace.cargo("build the demo", &["build", "--package", "scenarios", "--bin", "demo"])?;
     let code = workspace.status(&workspace.program("demo"), flags)?.code();
     // Ended by a signal: no code.
-    Ok(ExitCode::from(
-        code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
-    ))
+    Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
 
 /// What tests and demo start: the packed drivers, the service and the simulators.
@@ -85,13 +77,6 @@ fn make_everything(workspace: &Workspace) -> Result<()> {
     plugins::make(workspace)?;
     workspace.cargo(
         "build the service and the simulators",
-        &[
-            "build",
-            "--package",
-            "moganite",
-            "--package",
-            "moganite-sim",
-            "--bins",
-        ],
+        &["build", "--package", "moganite", "--package", "moganite-sim", "--bins"],
     )
 }

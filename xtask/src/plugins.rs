@@ -27,9 +27,7 @@ struct Plugin<'a> {
 /// Builds and packs every driver that has a manifest, and names the others.
 pub(crate) fn make(workspace: &Workspace) -> Result<()> {
     let drivers = workspace.members.iter().filter(|member| member.is_driver);
-    let plugins: Vec<Plugin> = drivers
-        .filter_map(|driver| plugin(workspace, driver))
-        .collect();
+    let plugins: Vec<Plugin> = drivers.filter_map(|driver| plugin(workspace, driver)).collect();
     if plugins.is_empty() {
         return Ok(());
     }
@@ -40,10 +38,7 @@ pub(crate) fn make(workspace: &Workspace) -> Result<()> {
     }
     let flags = [("CARGO_ENCODED_RUSTFLAGS", remap_paths(workspace)?)];
     workspace.cargo_with("build the drivers", &arguments, &flags)?;
-    workspace.cargo(
-        "build the packer",
-        &["build", "--package", "moganite", "--bin", "moganite"],
-    )?;
+    workspace.cargo("build the packer", &["build", "--package", "moganite", "--bin", "moganite"])?;
     for plugin in &plugins {
         pack(workspace, plugin)?;
     }
@@ -57,17 +52,10 @@ fn plugin<'a>(workspace: &Workspace, driver: &'a Member) -> Option<Plugin<'a>> {
         let plugins = workspace.root.join("plugins");
         (plugins.join(format!("{name}.toml")), plugins)
     } else {
-        (
-            driver.folder.join("plugin.toml"),
-            workspace.target.join("plugins"),
-        )
+        (driver.folder.join("plugin.toml"), workspace.target.join("plugins"))
     };
     if !manifest.exists() {
-        say(&format!(
-            "{} is left out: it has no {}",
-            driver.package,
-            manifest.display()
-        ));
+        say(&format!("{} is left out: it has no {}", driver.package, manifest.display()));
         return None;
     }
     let component = format!("{}.wasm", driver.package.replace('-', "_"));
@@ -85,14 +73,7 @@ fn pack(workspace: &Workspace, plugin: &Plugin) -> Result<()> {
     }
     let status = workspace.status(
         &workspace.program("moganite"),
-        &[
-            "plugin",
-            "pack",
-            text(&plugin.component)?,
-            text(&plugin.manifest)?,
-            "--output",
-            text(&plugin.file)?,
-        ],
+        &["plugin", "pack", text(&plugin.component)?, text(&plugin.manifest)?, "--output", text(&plugin.file)?],
     )?;
     ensure!(status.success(), "pack {}: {status}", plugin.package);
     Ok(())
@@ -100,29 +81,18 @@ fn pack(workspace: &Workspace, plugin: &Plugin) -> Result<()> {
 
 /// Adds the Rust target when it is missing: rust-toolchain.toml does not name it, as not every Rust comes from rustup.
 fn add_target() -> Result<()> {
-    let sysroot = Command::new("rustc")
-        .args(["--print", "sysroot"])
-        .stderr(Stdio::inherit())
-        .output()
-        .context("run rustc")?;
+    let sysroot =
+        Command::new("rustc").args(["--print", "sysroot"]).stderr(Stdio::inherit()).output().context("run rustc")?;
     let sysroot = String::from_utf8(sysroot.stdout).context("read rustc's sysroot")?;
-    if Path::new(sysroot.trim())
-        .join("lib/rustlib")
-        .join(TARGET)
-        .exists()
-    {
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).exists() {
         return Ok(());
     }
     say(&format!("add the Rust target: rustup target add {TARGET}"));
-    let added = Command::new("rustup")
-        .args(["target", "add", TARGET])
-        .status();
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
     if added.is_ok_and(|status| status.success()) {
         return Ok(());
     }
-    bail!(
-        "the Rust target {TARGET} is missing: `rustup target add {TARGET}`, or install your system's package with it"
-    )
+    bail!("the Rust target {TARGET} is missing: `rustup target add {TARGET}`, or install your system's package with it")
 }
 
 /// Flags for rustc that keep the folders of this machine out of a component, whose digest names it.
@@ -131,21 +101,14 @@ fn add_target() -> Result<()> {
 fn remap_paths(workspace: &Workspace) -> Result<String> {
     let cargo_home = match std::env::var_os("CARGO_HOME") {
         Some(home) => PathBuf::from(home),
-        None => std::env::home_dir()
-            .context("no home folder: set CARGO_HOME")?
-            .join(".cargo"),
+        None => std::env::home_dir().context("no home folder: set CARGO_HOME")?.join(".cargo"),
     };
-    let flags = [
-        (&cargo_home, "/cargo"),
-        (&workspace.root, "/moganite"),
-        (&workspace.target, "/moganite/target"),
-    ]
-    .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    let flags = [(&cargo_home, "/cargo"), (&workspace.root, "/moganite"), (&workspace.target, "/moganite/target")]
+        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
     // What separates flags in this variable; a path may hold a space.
     Ok(flags.join("\x1f"))
 }
 
 fn text(path: &Path) -> Result<&str> {
-    path.to_str()
-        .with_context(|| format!("{} is not UTF-8", path.display()))
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
 }

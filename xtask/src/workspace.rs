@@ -54,12 +54,7 @@ impl Workspace {
     }
 
     /// As [`Self::cargo`], with these environment variables.
-    pub(crate) fn cargo_with(
-        &self,
-        what: &str,
-        arguments: &[&str],
-        environment: &[(&str, String)],
-    ) -> Result<()> {
+    pub(crate) fn cargo_with(&self, what: &str, arguments: &[&str], environment: &[(&str, String)]) -> Result<()> {
         say(&format!("{what}: cargo {}", arguments.join(" ")));
         let status = self
             .command(Path::new(&cargo()))
@@ -74,18 +69,13 @@ impl Workspace {
     /// Runs a program and answers how it ended.
     pub(crate) fn status(&self, program: &Path, arguments: &[&str]) -> Result<ExitStatus> {
         say(&format!("{} {}", program.display(), arguments.join(" ")));
-        self.command(program)
-            .args(arguments)
-            .status()
-            .with_context(|| format!("run {}", program.display()))
+        self.command(program).args(arguments).status().with_context(|| format!("run {}", program.display()))
     }
 
     /// In the root, and told where cargo builds: the tests and the demo look for programs and plugins there.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command
-            .current_dir(&self.root)
-            .env("CARGO_TARGET_DIR", &self.target);
+        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
         command
     }
 }

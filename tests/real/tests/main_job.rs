@@ -28,7 +28,8 @@ impl World {
         // The emulator's systems have no processors to inspect, and its host no tool to make a config drive.
         let settings = json!({"inspect": false, "automated_clean": false, "erases": "none", "poll_ms": 300});
         let sim = ["--systems", "4", "--emulated-systems"];
-        let stack = Stack::with(Options { sim: &sim, ironic: settings, elsewhere: Some(elsewhere), ..Options::default() });
+        let stack =
+            Stack::with(Options { sim: &sim, ironic: settings, elsewhere: Some(elsewhere), ..Options::default() });
         Self { stack: stack.await.unwrap(), ironic, tap }
     }
 
@@ -68,7 +69,10 @@ async fn a_composed_instance_lives_and_ends_on_a_real_ironic() {
     assert_eq!((&nodes[0]["provision_state"], &nodes[0]["power_state"]), (&json!("active"), &json!("power on")));
     let log = world.ironic.emulator_log().unwrap();
     for call in ["VirtualMedia.InsertMedia", "ComputerSystem.Reset"] {
-        assert!(log.lines().any(|line| line.contains("POST") && line.contains(call)), "no {call} in the emulator's log");
+        assert!(
+            log.lines().any(|line| line.contains("POST") && line.contains(call)),
+            "no {call} in the emulator's log"
+        );
     }
 
     // The gate's value was on the wire, and is nowhere else.
@@ -85,7 +89,12 @@ async fn a_composed_instance_lives_and_ends_on_a_real_ironic() {
 
     // Off and gone from Ironic first, then released.
     let flow = world.stack.service.api.get(&format!("/v1/flows/{flow}")).await.unwrap().body;
-    let done: Vec<_> = flow["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "done" || event["kind"] == "ended").collect();
+    let done: Vec<_> = flow["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["kind"] == "done" || event["kind"] == "ended")
+        .collect();
     let order: Vec<_> = done.iter().map(|event| event["task"].as_str().unwrap()).collect();
     assert_eq!(order, ["undeploy", "unenroll", "release"]);
     assert_eq!(world.stack.sim.ledger().await.unwrap()["alarms"], json!([]));
@@ -112,8 +121,12 @@ async fn two_creates_at_once_get_two_machines() {
         world.stack.service.instance_in(id, "active").await.unwrap();
     }
     let nodes = world.ironic.ironic_get("/v1/nodes?fields=driver_info").await.unwrap();
-    let systems: std::collections::BTreeSet<_> =
-        nodes["nodes"].as_array().unwrap().iter().map(|node| node["driver_info"]["redfish_system_id"].to_string()).collect();
+    let systems: std::collections::BTreeSet<_> = nodes["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| node["driver_info"]["redfish_system_id"].to_string())
+        .collect();
     assert_eq!(systems.len(), 2);
     for id in &ids {
         world.stack.delete(id).await.unwrap();

@@ -59,7 +59,12 @@ async fn created(stack: &Stack) -> Result<()> {
     let (id, flow) = stack.create("web-1", "small").await?;
     told_live(stack, &flow).await?;
     let active = stack.service.instance_in(&id, "active").await?;
-    seen(&format!("web-1 is {}, composed: {}, unverified: {}", word(&active["state"]), active["composed"], active["unverified"]));
+    seen(&format!(
+        "web-1 is {}, composed: {}, unverified: {}",
+        word(&active["state"]),
+        active["composed"],
+        active["unverified"]
+    ));
     Ok(())
 }
 
@@ -101,7 +106,11 @@ async fn killed(stack: Stack) -> Result<Stack> {
     pause(Duration::from_millis(60)).await;
     let pid = stack.service.pid().context("the service has ended")?;
     let stack = stack.restart().await?;
-    seen(&format!("pid {pid} was killed during {}; the new one has pid {}", word(&at["task"]), stack.service.pid().unwrap_or(0)));
+    seen(&format!(
+        "pid {pid} was killed during {}; the new one has pid {}",
+        word(&at["task"]),
+        stack.service.pid().unwrap_or(0)
+    ));
     stack.service.instance_in(&id, "active").await?;
     seen("web-3 is active: the create went on by itself");
     Ok(stack)
@@ -149,7 +158,8 @@ async fn denied(stack: &Stack) -> Result<()> {
 async fn deleted(stack: &Stack, leak: bool) -> Result<()> {
     scene("DELETE every instance: undeploy, remove from Ironic, release to the pool");
     let listed = stack.service.api.get("/v1/instances").await?.ok()?;
-    let ids: Vec<_> = listed["items"].as_array().into_iter().flatten().map(|item| word(&item["id"]).to_owned()).collect();
+    let ids: Vec<_> =
+        listed["items"].as_array().into_iter().flatten().map(|item| word(&item["id"]).to_owned()).collect();
     if leak {
         stack.sim.fault(json!({"kind": "keep-on-release", "times": 0})).await?;
         seen("(the pod manager will answer the releases of one node and keep it)");
@@ -174,7 +184,10 @@ async fn ledger(stack: &Stack) -> Result<Vec<String>> {
     let ledger = stack.sim.ledger().await?;
     for (side, name) in [("pod", "pod manager"), ("ironic", "Ironic")] {
         let held = ledger[side]["held"].as_array().map_or(0, Vec::len);
-        seen(&format!("{name}: made {}, given back {}, holds {held}", ledger[side]["made"], ledger[side]["given_back"]));
+        seen(&format!(
+            "{name}: made {}, given back {}, holds {held}",
+            ledger[side]["made"], ledger[side]["given_back"]
+        ));
     }
     let machines = |what: &str| ledger["machines"][what].as_array().map_or(0, Vec::len);
     let alarms = ledger["alarms"].as_array().map_or(0, Vec::len);

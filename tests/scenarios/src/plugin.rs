@@ -41,6 +41,7 @@ pub fn for_tests(name: &str) -> Result<Vec<u8>> {
 /// Beside the folder of cargo's profile.
 fn test_plugins() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let found = own.ancestors().map(|folder| folder.join("plugins")).find(|path| path.join("driver-from-zero.wasm").is_file());
+    let found =
+        own.ancestors().map(|folder| folder.join("plugins")).find(|path| path.join("driver-from-zero.wasm").is_file());
     found.context("no folder with packed test drivers above this program: `cargo xtask plugins` makes it")
 }

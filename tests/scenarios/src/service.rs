@@ -54,7 +54,8 @@ impl Service {
         ];
         let mut process = Process::spawn(&binary("moganite")?, &words, &state.join("../service.log"))?;
         let line = process.line().await?;
-        let address = line.strip_prefix("listening on ").with_context(|| format!("an unexpected first line: {line}"))?;
+        let address =
+            line.strip_prefix("listening on ").with_context(|| format!("an unexpected first line: {line}"))?;
         let service = Self { api: Http::to(address)?, process, state: state.to_owned() };
         service.until_plugins_are_ready().await?;
         Ok(service)

@@ -21,7 +21,8 @@ impl Sim {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let mut process = Process::spawn(&binary("moganite-sim")?, &arguments, &folder.join("sim.log"))?;
         let ready: Value = serde_json::from_str(&process.line().await?)?;
-        let address = |side: &str| ready[side].as_str().map(str::to_owned).with_context(|| format!("no address of {side}"));
+        let address =
+            |side: &str| ready[side].as_str().map(str::to_owned).with_context(|| format!("no address of {side}"));
         Ok(Self {
             valence: address("valence")?,
             podm: address("podm")?,

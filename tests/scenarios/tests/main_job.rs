@@ -124,7 +124,8 @@ async fn what_valence_cannot_express_is_refused_before_anything_is_touched() {
     let flow = stack.service.flow(&flow, "reverted", |flow| flow["phase"] == "reverted").await.unwrap();
     assert_eq!(flow["fault"]["kind"], "rejected");
     assert!(flow["fault"]["message"].as_str().unwrap().contains("warp"), "{flow}");
-    let writes = stack.sim.log(0).await.unwrap().into_iter().skip(before).filter(|entry| entry["method"] != "GET").count();
+    let writes =
+        stack.sim.log(0).await.unwrap().into_iter().skip(before).filter(|entry| entry["method"] != "GET").count();
     assert_eq!(writes, 0);
     nothing_left(&stack).await;
 }

@@ -14,9 +14,12 @@ async fn the_password_is_in_ironics_request_and_nowhere_else() {
     let (id, flow) = stack.create("web", "small").await.unwrap();
     stack.service.instance_in(&id, "active").await.unwrap();
     let log = stack.sim.log(0).await.unwrap();
-    let created = log.iter().find(|entry| entry["side"] == "ironic" && entry["method"] == "POST" && entry["path"] == "/v1/nodes");
+    let created =
+        log.iter().find(|entry| entry["side"] == "ironic" && entry["method"] == "POST" && entry["path"] == "/v1/nodes");
     assert_eq!(created.unwrap()["body"]["driver_info"]["redfish_password"], BMC_PASSWORD);
-    for path in [format!("/v1/flows/{flow}"), format!("/v1/instances/{id}"), "/v1/secrets".into(), "/v1/backends/pod-a".into()] {
+    for path in
+        [format!("/v1/flows/{flow}"), format!("/v1/instances/{id}"), "/v1/secrets".into(), "/v1/backends/pod-a".into()]
+    {
         let shown = stack.service.api.get(&path).await.unwrap().body.to_string();
         assert!(!shown.contains(BMC_PASSWORD), "{path}");
     }

@@ -10,7 +10,11 @@ use serde_json::{Value, json};
 /// Which plugins a task of a flow was called with.
 fn plugins(flow: &Value, task: &str) -> BTreeSet<String> {
     let events = flow["events"].as_array().unwrap().iter();
-    events.filter(|event| event["task"] == task).filter_map(|event| event["plugin"].as_str()).map(str::to_owned).collect()
+    events
+        .filter(|event| event["task"] == task)
+        .filter_map(|event| event["plugin"].as_str())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test]
@@ -19,7 +23,11 @@ async fn a_waiting_create_ends_on_the_old_digest_and_the_next_runs_on_the_new() 
     let api = &stack.service.api;
     let old = stack.service.digest("valence-redfish").await.unwrap();
     let (first, first_flow) = stack.create("first", "small").await.unwrap();
-    stack.service.flow(&first_flow, "waits", |flow| flow["waits_for"].as_str().is_some_and(|note| note.contains("ssembl"))).await.unwrap();
+    stack
+        .service
+        .flow(&first_flow, "waits", |flow| flow["waits_for"].as_str().is_some_and(|note| note.contains("ssembl")))
+        .await
+        .unwrap();
 
     let other = repacked("valence-redfish", "0.1.1", stack.folder.path()).unwrap();
     let added = api.upload("/v1/plugins", other).await.unwrap().ok().unwrap();
@@ -41,8 +49,14 @@ async fn a_waiting_create_ends_on_the_old_digest_and_the_next_runs_on_the_new() 
     only(of(&second_flow).await, "0.1.1", &new);
 
     // The far side saw both.
-    let agents: BTreeSet<_> =
-        stack.sim.log(0).await.unwrap().iter().filter_map(|entry| entry["user_agent"].as_str().map(str::to_owned)).collect();
+    let agents: BTreeSet<_> = stack
+        .sim
+        .log(0)
+        .await
+        .unwrap()
+        .iter()
+        .filter_map(|entry| entry["user_agent"].as_str().map(str::to_owned))
+        .collect();
     for version in ["valence-redfish@0.1.0", "valence-redfish@0.1.1"] {
         assert!(agents.iter().any(|agent| agent.contains(version)), "{agents:?}");
     }
