@@ -139,7 +139,7 @@ pub(super) async fn of_caller(app: &App, caller: &Caller, id: FlowId) -> Result<
 
 async fn whole(app: &App, flow: Flow, caller: &Caller) -> Result<FlowView> {
     let events = app.store().events(flow.id, 0).await?;
-    let names = app.lifecycle.tasks(&flow.kind, flow.version);
+    let names = app.lifecycle.tasks(&flow);
     let tasks = names.iter().enumerate().map(|(index, name)| TaskView::of(&flow, index, name, &events)).collect();
     let shown = events.into_iter().map(|event| EventView::of(event, caller.is_operator())).collect();
     Ok(FlowView { tasks: Some(tasks), events: Some(shown), ..FlowView::of(app, flow) })
@@ -147,7 +147,7 @@ async fn whole(app: &App, flow: Flow, caller: &Caller) -> Result<FlowView> {
 
 impl FlowView {
     fn of(app: &App, flow: Flow) -> Self {
-        let names = app.lifecycle.tasks(&flow.kind, flow.version);
+        let names = app.lifecycle.tasks(&flow);
         let current = names.get(flow.position.task).filter(|_| !flow.position.phase.is_ended());
         Self {
             id: flow.id.to_string(),

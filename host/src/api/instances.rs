@@ -186,7 +186,7 @@ async fn now(app: &App, flow: FlowId) -> Result<Option<Now>> {
 
 impl Now {
     fn of(app: &App, flow: &Flow) -> Self {
-        let tasks = app.lifecycle.tasks(&flow.kind, flow.version);
+        let tasks = app.lifecycle.tasks(&flow);
         Self {
             task: tasks.get(flow.position.task).copied().unwrap_or_default().to_owned(),
             since: time::show(flow.task_since),

@@ -138,7 +138,12 @@ impl Client {
 /// The cause of an error that waiting may cure.
 #[derive(Debug, thiserror::Error)]
 #[error("is it running?")]
-pub(super) struct Unreachable;
+struct Unreachable;
+
+/// A service that is away, or went away within an answer.
+pub(super) fn is_passing(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<Unreachable>() || cause.is::<reqwest::Error>())
+}
 
 async fn json(response: Response) -> anyhow::Result<Value> {
     let body = response.bytes().await?;

@@ -6,7 +6,7 @@ use eventsource_stream::Eventsource as _;
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-use super::client::{Client, Unreachable};
+use super::client::{Client, is_passing};
 use super::output::{Format, say};
 use crate::clock::Clock;
 
@@ -24,7 +24,7 @@ pub(super) async fn follow(client: &Client, flow: &str, output: Format) -> anyho
         match read(client, flow, &mut seen, output).await {
             Ok(Some(flow)) => return Ok(flow),
             Ok(None) => since = clock.now(),
-            Err(error) if error.root_cause().is::<Unreachable>() && clock.now() - since < millis(PATIENCE) => {}
+            Err(error) if is_passing(&error) && clock.now() - since < millis(PATIENCE) => {}
             Err(error) => return Err(error),
         }
         clock.until(clock.now() + millis(PAUSE)).await;

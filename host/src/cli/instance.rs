@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Failed;
 use super::client::Client;
 use super::follow::follow;
-use super::output::Format;
+use super::output::{Format, say};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -94,18 +94,14 @@ impl Command {
 async fn made(client: &Client, instance: &Value, output: Format) -> anyhow::Result<()> {
     let (id, flow) = (text(instance, "id"), text(instance, "flow"));
     output.done(&format!("instance {id}, flow {flow}"));
-    follow(client, flow, output).await?;
-    let instance = client.get(&format!("/v1/instances/{id}")).await?;
-    if output == Format::Json {
-        super::output::say(&instance.to_string());
+    let ended = follow(client, flow, output).await?;
+    if ended["phase"] != "done" {
+        let why = ended["fault"]["message"].as_str().unwrap_or("its flow did not end well");
+        let to_do = format!("see `moganite flow show {flow}`; delete the instance when you have seen enough");
+        bail!(Failed::new(format!("instance {id} is not made: {why}"), to_do));
     }
-    let state = text(&instance, "state");
-    if state != "active" {
-        let why = instance["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
-        bail!(Failed::new(
-            format!("instance {id} is {state}{why}"),
-            format!("see `moganite flow show {flow}`; delete it when you have seen enough")
-        ));
+    if output == Format::Json {
+        say(&client.get(&format!("/v1/instances/{id}")).await?.to_string());
     }
     output.done(&format!("instance {id} is active"));
     Ok(())
