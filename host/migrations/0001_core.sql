@@ -32,6 +32,22 @@ CREATE TABLE image (
     created_at INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE network (
+    name       TEXT PRIMARY KEY,
+    body       TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+-- Nodes that failed, left out of claims until an operator clears them.
+CREATE TABLE quarantine (
+    backend TEXT NOT NULL,
+    handle  TEXT NOT NULL,
+    cause   TEXT NOT NULL,
+    strikes INTEGER NOT NULL,
+    since   INTEGER NOT NULL,
+    PRIMARY KEY (backend, handle)
+) STRICT, WITHOUT ROWID;
+
 -- A revision is never changed. `exclusive` is the manifest's list of verbs between commas: `,compose,`.
 CREATE TABLE revision (
     id         INTEGER PRIMARY KEY,

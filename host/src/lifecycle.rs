@@ -19,7 +19,7 @@ use crate::driver::{Call, Drivers, Refusal};
 use crate::flow::{Book, Runner, first};
 use crate::model::{
     Digest, Direction, Event, EventKind, Flavor, Flow, FlowId, Image, Instance, InstanceId, InstanceState, Invalid,
-    Name, OperationId, Order, Phase, Project, Revision, RevisionId, Role, Site,
+    Name, Network, OperationId, Order, Phase, Project, Revision, RevisionId, Role, Site,
 };
 use crate::store::{
     self, Catalog, CreateInstance, Created, DeleteInstance, Deleting, Lane, RetryFlow, Store, WriteRevision,
@@ -35,6 +35,9 @@ pub struct Request {
     pub hostname: Option<String>,
     pub ssh_keys: Vec<String>,
     pub user_data: Option<String>,
+    pub networks: Vec<Name>,
+    /// A pre-set node that an operator chose, by the far side's name or uuid.
+    pub node: Option<String>,
     pub metadata: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -114,7 +117,7 @@ impl Lifecycle {
         let order = self.order(request.clone()).await?;
         let (id, now) = (InstanceId::fresh(), self.clock.now());
         let state = create::Create::of(order.clone());
-        let kind = (FlowId::fresh(), create::KIND, create::VERSION);
+        let kind = (FlowId::fresh(), state.kind(), create::VERSION);
         let bytes = state.to_bytes()?;
         let (flow, event, effects) = first(&self.book, &self.site, kind, (project.clone(), id), bytes, now);
         let instance = Instance {
@@ -173,7 +176,7 @@ impl Lifecycle {
     /// A person looked: a flow that rests goes on where it rested.
     pub async fn retry(&self, id: FlowId) -> Result<(), Error> {
         let flow = self.store.flow(id).await?.ok_or_else(|| Error::NotFound { what: "flow", name: id.to_string() })?;
-        let phase = if flow.kind == delete::KIND { Phase::Forward } else { Phase::Backward };
+        let phase = if self.book.turns(&flow.kind, flow.version) { Phase::Backward } else { Phase::Forward };
         let event = self.wish(EventKind::Resumed, "an operator asked to try again");
         let retried = self.store.write(Lane::Interactive, RetryFlow { flow: id, phase, event }).await;
         retried.map_err(|error| match error {
@@ -226,13 +229,17 @@ impl Lifecycle {
         Ok(self.store.write(Lane::Interactive, Catalog::Flavor(flavor, self.clock.now())).await?)
     }
 
+    pub async fn put_network(&self, network: Network) -> Result<(), Error> {
+        Ok(self.store.write(Lane::Interactive, Catalog::Network(network, self.clock.now())).await?)
+    }
+
     pub async fn put_image(&self, image: Image) -> Result<(), Error> {
         Ok(self.store.write(Lane::Interactive, Catalog::Image(image, self.clock.now())).await?)
     }
 
-    /// The names of a flow's tasks, in order.
-    pub fn tasks(&self, kind: &str, version: u32) -> Vec<&'static str> {
-        self.book.tasks(kind, version)
+    /// The names of a flow's tasks in its present round, in order.
+    pub fn tasks(&self, flow: &Flow) -> Vec<&'static str> {
+        self.book.tasks(&flow.kind, flow.version, flow.position.round)
     }
 
     /// One sentence: waiting for what, and who acts next.
@@ -268,9 +275,20 @@ impl Lifecycle {
         let flavor = self.store.flavor(&request.flavor).await?.ok_or_else(|| not_found("flavor", &request.flavor))?;
         let image = self.store.image(&request.image).await?.ok_or_else(|| not_found("image", &request.image))?;
         rules::image_serves(&image, &flavor)?;
+        let mut networks = Vec::new();
+        for name in &request.networks {
+            networks.push(self.store.network(name).await?.ok_or_else(|| not_found("network", name))?);
+        }
+        let networks = rules::laid_over(&networks, &flavor)?;
+        let mut shape = flavor.shape;
+        if let Some(node) = request.node {
+            rules::may_choose(&flavor.route, &flavor.name)?;
+            shape.properties.insert("node".into(), node.into());
+        }
         let order = Order {
             flavor: flavor.name,
-            shape: flavor.shape,
+            shape,
+            networks,
             route: flavor.route,
             erase: flavor.erase,
             image,
@@ -280,7 +298,7 @@ impl Lifecycle {
             metadata: request.metadata,
         };
         order.check()?;
-        for backend in order.route.compose.iter().chain(&order.route.enroll).chain(&order.route.deploy) {
+        for backend in order.route.backends() {
             self.newest(backend).await?;
         }
         Ok(order)

@@ -8,6 +8,7 @@ mod catalog;
 mod flows;
 mod holdings;
 mod instances;
+mod quarantine;
 mod reader;
 mod rows;
 mod secrets;
@@ -25,6 +26,7 @@ pub use catalog::{Catalog, Remove};
 pub use flows::{Effect, FlowUpdate, Intent, RetryFlow, Transition};
 pub use holdings::{HoldingFilter, Undone};
 pub use instances::{CreateInstance, Created, DeleteInstance, Deleting, InstanceChange};
+pub use quarantine::ClearQuarantine;
 pub use secrets::{PutSecret, PutToken, RemoveSecret, RemoveToken, Token};
 pub use writer::{Lane, Operation};
 

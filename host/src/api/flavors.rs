@@ -76,6 +76,10 @@ struct DeviceBody {
 #[schema(as = Route)]
 #[serde(default, deny_unknown_fields)]
 struct RouteBody {
+    /// Lends machines that exist; a composed route has none.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    claim: Vec<Name>,
     #[schema(value_type = Vec<String>)]
     compose: Vec<Name>,
     #[schema(value_type = Vec<String>)]
@@ -143,15 +147,15 @@ async fn remove(_: Operator, State(app): State<App>, Named(name): Named) -> Resu
 
 impl FlavorBody {
     fn into_flavor(self, name: Name) -> Flavor {
-        let RouteBody { compose, enroll, deploy } = self.route;
-        Flavor { name, shape: self.shape.into(), route: Route { compose, enroll, deploy }, erase: self.erase }
+        let RouteBody { claim, compose, enroll, deploy } = self.route;
+        Flavor { name, shape: self.shape.into(), route: Route { claim, compose, enroll, deploy }, erase: self.erase }
     }
 }
 
 impl From<Flavor> for FlavorBody {
     fn from(Flavor { name, shape, route, erase }: Flavor) -> Self {
-        let Route { compose, enroll, deploy } = route;
-        Self { name: Some(name), shape: shape.into(), route: RouteBody { compose, enroll, deploy }, erase }
+        let Route { claim, compose, enroll, deploy } = route;
+        Self { name: Some(name), shape: shape.into(), route: RouteBody { claim, compose, enroll, deploy }, erase }
     }
 }
 

@@ -42,6 +42,12 @@ struct NewInstance {
     ssh_keys: Vec<String>,
     /// For cloud-init, at most 65535 bytes.
     user_data: Option<String>,
+    /// Names of networks, at most 16.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    networks: Vec<Name>,
+    /// An operator's choice of a pre-set node, by the far side's name or uuid.
+    node: Option<String>,
     /// Yours: at most 64 keys and 16384 bytes.
     #[serde(default)]
     metadata: Map<String, Value>,
@@ -136,8 +142,11 @@ async fn create(
     Body(new): Body<NewInstance>,
 ) -> Result<impl IntoResponse> {
     let idempotency = key.of(&new)?;
-    let NewInstance { name, flavor, image, hostname, ssh_keys, user_data, metadata } = new;
-    let request = Request { name, flavor, image, hostname, ssh_keys, user_data, metadata };
+    let NewInstance { name, flavor, image, hostname, ssh_keys, user_data, networks, node, metadata } = new;
+    if node.is_some() && !caller.is_operator() {
+        return Err(Problem::new("role-too-small", "only an operator chooses the node"));
+    }
+    let request = Request { name, flavor, image, hostname, ssh_keys, user_data, networks, node, metadata };
     let project = caller.project.clone();
     let id = app.lifecycle.create(project.clone(), request, idempotency).await.map_err(Problem::in_body)?;
     let instance = app.store().instance(Some(project), id).await?;
@@ -186,7 +195,7 @@ async fn now(app: &App, flow: FlowId) -> Result<Option<Now>> {
 
 impl Now {
     fn of(app: &App, flow: &Flow) -> Self {
-        let tasks = app.lifecycle.tasks(&flow);
+        let tasks = app.lifecycle.tasks(flow);
         Self {
             task: tasks.get(flow.position.task).copied().unwrap_or_default().to_owned(),
             since: time::show(flow.task_since),

@@ -19,8 +19,6 @@ pub struct Limits {
     pub attempts: u32,
     /// Attempts of a revert, and of an execute in a flow that does not turn.
     pub revert_attempts: u32,
-    /// Rounds in all.
-    pub rounds: u32,
     /// False for a flow that is itself an undo: it has nowhere to turn and asks for an operator instead.
     pub turns: bool,
     pub backoff: Duration,
@@ -33,8 +31,8 @@ pub struct Signals {
     pub cancelled: bool,
     /// The task used up its time for this round and direction.
     pub overdue: bool,
-    /// The first cause was one that another round may not meet.
-    pub elsewhere: bool,
+    /// The round to begin when everything was reverted: the first cause was one that it may not meet.
+    pub again: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -70,8 +68,10 @@ pub fn advance(at: Position, outcome: &Outcome, signals: Signals, limits: &Limit
         (Forward, Fail(fault)) => turn(at, fault.clone(), limits),
 
         (Backward, Done) if at.task > 0 => begin(at, Backward, at.task - 1, at.round),
-        (Backward, Done) if another_round(at, signals, limits) => begin(at, Forward, 0, at.round + 1),
-        (Backward, Done) => end(at, Phase::Reverted),
+        (Backward, Done) => match signals.again.filter(|round| *round > at.round && !signals.cancelled) {
+            Some(round) => begin(at, Forward, 0, round),
+            None => end(at, Phase::Reverted),
+        },
         (Backward, Pending { note, .. }) if signals.overdue => rest(at, overdue(note)),
         (Backward, Retry { fault, .. }) if at.attempt >= limits.revert_attempts => rest(at, fault.clone()),
         (Backward, Fail(fault)) => rest(at, fault.clone()),
@@ -108,10 +108,6 @@ fn rest(at: Position, fault: Fault) -> Next {
 
 fn end(at: Position, phase: Phase) -> Next {
     Next { position: Position { phase, ..at }, wake: Wake::Never, fault: None, task_over: true }
-}
-
-fn another_round(at: Position, signals: Signals, limits: &Limits) -> bool {
-    signals.elsewhere && !signals.cancelled && at.round < limits.rounds
 }
 
 fn attempts(limits: &Limits) -> u32 {

@@ -12,20 +12,31 @@ use crate::model::{Direction, Ending, Fault, FaultKind, InstanceId, Phase};
 use crate::store::Effect;
 
 type Ends<S> = fn(InstanceId, &S, Ending, Option<&Fault>) -> Vec<Effect>;
+type Again<S> = fn(&S, u32, &Fault) -> Option<u32>;
 
 /// A flow. Kind and version are in the row, so a flow ends under the list that it began with.
 pub struct List<S> {
     pub kind: &'static str,
     pub version: u32,
     tasks: Vec<Box<dyn Task<S>>>,
-    rounds: fn(&S) -> u32,
+    /// The list of all rounds after this one.
+    fallback: Option<(u32, Vec<Box<dyn Task<S>>>)>,
+    again: Again<S>,
     turns: bool,
     ends: Ends<S>,
 }
 
 impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> List<S> {
     pub fn new(kind: &'static str, version: u32) -> Self {
-        Self { kind, version, tasks: Vec::new(), rounds: |_| 1, turns: true, ends: |_, _, _, _| Vec::new() }
+        Self {
+            kind,
+            version,
+            tasks: Vec::new(),
+            fallback: None,
+            again: |_, _, _| None,
+            turns: true,
+            ends: |_, _, _, _| Vec::new(),
+        }
     }
 
     #[must_use]
@@ -34,10 +45,17 @@ impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> List<S> {
         self
     }
 
-    /// Rounds in all, when the first cause was one that another round may not meet.
+    /// Which round follows this one, whose first cause is given. None: it stays reverted.
     #[must_use]
-    pub fn rounds(mut self, rounds: fn(&S) -> u32) -> Self {
-        self.rounds = rounds;
+    pub fn again(mut self, again: Again<S>) -> Self {
+        self.again = again;
+        self
+    }
+
+    /// After so many rounds the tasks of another list take over, in the same flow and timeline.
+    #[must_use]
+    pub fn falls_back(mut self, rounds: u32, list: Self) -> Self {
+        self.fallback = Some((rounds, list.tasks));
         self
     }
 
@@ -56,6 +74,15 @@ impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> List<S> {
     }
 }
 
+impl<S> List<S> {
+    fn tasks_of(&self, round: u32) -> &[Box<dyn Task<S>>] {
+        match &self.fallback {
+            Some((rounds, tasks)) if round > *rounds => tasks,
+            _ => &self.tasks,
+        }
+    }
+}
+
 /// All flows in the code, by kind and version.
 #[derive(Clone, Default)]
 pub struct Book(HashMap<(String, u32), Arc<dyn Page>>);
@@ -71,17 +98,22 @@ impl Book {
         self.0.get(&(kind.to_owned(), version)).cloned()
     }
 
-    /// The names of its tasks, in order; empty for a flow that this version does not know.
-    pub fn tasks(&self, kind: &str, version: u32) -> Vec<&'static str> {
-        self.page(kind, version).map(|page| page.names()).unwrap_or_default()
+    /// Whether a flow that fails turns round; one that does not goes on forward after a person looked.
+    pub fn turns(&self, kind: &str, version: u32) -> bool {
+        self.page(kind, version).is_some_and(|page| page.turns())
+    }
+
+    /// The names of a round's tasks, in order; empty for a flow that this version does not know.
+    pub fn tasks(&self, kind: &str, version: u32, round: u32) -> Vec<&'static str> {
+        self.page(kind, version).map(|page| page.names(round)).unwrap_or_default()
     }
 }
 
 /// A list with its state's type hidden: what the runner sees.
 #[async_trait]
 pub(super) trait Page: Send + Sync {
-    fn names(&self) -> Vec<&'static str>;
-    fn rounds(&self, state: &[u8]) -> u32;
+    fn names(&self, round: u32) -> Vec<&'static str>;
+    fn again(&self, state: &[u8], round: u32, cause: &Fault) -> Option<u32>;
     fn turns(&self) -> bool;
     fn begin(&self, begin: &Begin, state: &[u8]) -> Vec<Effect>;
     async fn call(&self, cx: &mut Cx, state: &mut Vec<u8>) -> Outcome;
@@ -90,12 +122,12 @@ pub(super) trait Page: Send + Sync {
 
 #[async_trait]
 impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> Page for List<S> {
-    fn names(&self) -> Vec<&'static str> {
-        self.tasks.iter().map(|task| task.name()).collect()
+    fn names(&self, round: u32) -> Vec<&'static str> {
+        self.tasks_of(round).iter().map(|task| task.name()).collect()
     }
 
-    fn rounds(&self, state: &[u8]) -> u32 {
-        serde_json::from_slice(state).map_or(1, |state| (self.rounds)(&state))
+    fn again(&self, state: &[u8], round: u32, cause: &Fault) -> Option<u32> {
+        serde_json::from_slice(state).ok().and_then(|state| (self.again)(&state, round, cause))
     }
 
     fn turns(&self) -> bool {
@@ -103,7 +135,7 @@ impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> Page for List<S> {
     }
 
     fn begin(&self, begin: &Begin, state: &[u8]) -> Vec<Effect> {
-        match (self.tasks.get(begin.task), serde_json::from_slice(state)) {
+        match (self.tasks_of(begin.round).get(begin.task), serde_json::from_slice(state)) {
             (Some(task), Ok(state)) => task.begin(begin, &state),
             // The call that follows says what is wrong.
             _ => Vec::new(),
@@ -111,7 +143,7 @@ impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> Page for List<S> {
     }
 
     async fn call(&self, cx: &mut Cx, state: &mut Vec<u8>) -> Outcome {
-        let Some(task) = self.tasks.get(cx.at.task) else {
+        let Some(task) = self.tasks_of(cx.at.round).get(cx.at.task) else {
             return unreadable(format!("{} version {} has no task {}", self.kind, self.version, cx.at.task));
         };
         let mut typed: S = match serde_json::from_slice(state) {

@@ -51,7 +51,7 @@ pub fn first(
     let (project, instance) = of;
     let begin = Begin { flow: id, instance, direction: Direction::Execute, task: 0, round: 1, site: site.clone() };
     let effects = book.page(kind, version).map(|page| page.begin(&begin, &state)).unwrap_or_default();
-    let task = book.tasks(kind, version).first().copied().unwrap_or_default();
+    let task = book.tasks(kind, version, 1).first().copied().unwrap_or_default();
     let flow = Flow {
         id,
         kind: kind.to_owned(),
@@ -215,7 +215,12 @@ impl Inner {
             return self.commit(&flow, None, Outcome::Fail(fault), flow.state.clone(), Left::default()).await;
         };
         let mut state = flow.state.clone();
-        let mut cx = Cx::new(self.begin(&flow, flow.position), flow.position.attempt, flow.checkpoint.clone());
+        let mut cx = Cx::new(
+            self.begin(&flow, flow.position),
+            flow.position.attempt,
+            flow.checkpoint.clone(),
+            flow.fault.clone(),
+        );
         let outcome = if flow.cancel && flow.position.phase == Phase::Forward && page.turns() {
             Outcome::Fail(Fault::new(FaultKind::Cancelled, "a user asked to stop"))
         } else {
@@ -245,9 +250,11 @@ impl Inner {
         let signals = Signals {
             cancelled: flow.cancel,
             overdue: now.saturating_sub(flow.task_since) > millis(self.patience.deadline),
-            elsewhere: flow.fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Capacity),
+            again: page
+                .zip(flow.fault.as_ref())
+                .and_then(|(page, cause)| page.again(&state, flow.position.round, cause)),
         };
-        let limits = self.limits(page, &state);
+        let limits = self.limits(page, flow.position.round);
         let next = advance(flow.position, &outcome, signals, &limits);
         let due_now = next.wake == Wake::Now;
         let mut effects = left.effects;
@@ -258,7 +265,7 @@ impl Inner {
             let fault = next.fault.as_ref().or(flow.fault.as_ref());
             effects.extend(page.end(flow.instance, &state, next.position.phase, fault));
         }
-        let names = page.map(|page| page.names()).unwrap_or_default();
+        let names = page.map(|page| page.names(flow.position.round)).unwrap_or_default();
         let progress = progress(&outcome, &next, left.backend.clone(), left.plugin.clone(), flow);
         let event = Event {
             seq: 0,
@@ -291,12 +298,11 @@ impl Inner {
         Ok(due_now)
     }
 
-    fn limits(&self, page: Option<&Arc<dyn Page>>, state: &[u8]) -> Limits {
+    fn limits(&self, page: Option<&Arc<dyn Page>>, round: u32) -> Limits {
         Limits {
-            tasks: page.map_or(1, |page| page.names().len()),
+            tasks: page.map_or(1, |page| page.names(round).len()),
             attempts: self.patience.attempts,
             revert_attempts: self.patience.revert_attempts,
-            rounds: page.map_or(1, |page| page.rounds(state)),
             turns: page.is_some_and(|page| page.turns()),
             backoff: self.patience.backoff,
             backoff_max: self.patience.backoff_max,

@@ -78,6 +78,8 @@ pub struct Cx {
     /// Tries since the last stored checkpoint, from 1.
     pub attempt: u32,
     pub checkpoint: Option<Vec<u8>>,
+    /// Why the flow turned round in this round.
+    pub cause: Option<Fault>,
     pub(super) left: Left,
 }
 
@@ -92,8 +94,8 @@ pub(super) struct Left {
 }
 
 impl Cx {
-    pub(super) fn new(at: Begin, attempt: u32, checkpoint: Option<Vec<u8>>) -> Self {
-        Self { at, attempt, checkpoint, left: Left::default() }
+    pub(super) fn new(at: Begin, attempt: u32, checkpoint: Option<Vec<u8>>, cause: Option<Fault>) -> Self {
+        Self { at, attempt, checkpoint, cause, left: Left::default() }
     }
 
     /// Committed in the same transaction as the outcome.

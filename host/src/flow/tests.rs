@@ -162,6 +162,7 @@ fn instance(id: InstanceId, project: Name, flow: FlowId, now: Millis) -> Instanc
         hostname: "web".into(),
         ssh_keys: vec![],
         user_data: None,
+        networks: std::collections::BTreeMap::new(),
         metadata: serde_json::Map::new(),
     };
     Instance {

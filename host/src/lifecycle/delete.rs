@@ -14,13 +14,15 @@ pub(super) const VERSION: u32 = 1;
 
 /// 1. `undeploy`  powers off, erases as the flavor says
 /// 2. `unenroll`  removes the node from management
-/// 3. `release`   gives it back to the pool
+/// 3. `unclaim`   gives a pre-set node back
+/// 4. `release`   gives a composed one back to the pool
 ///
 /// It is an undo itself and never turns round: what fails is tried again, and then an operator must look.
 pub(super) fn instance(store: &Store, drivers: &Drivers) -> List<Delete> {
     List::new(KIND, VERSION)
         .then(Undo::of(Role::Deploy, store, drivers))
         .then(Undo::of(Role::Enroll, store, drivers))
+        .then(Undo::of(Role::Claim, store, drivers))
         .then(Undo::of(Role::Compose, store, drivers))
         .never_turns()
         .ends(ends)

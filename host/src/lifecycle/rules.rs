@@ -1,10 +1,12 @@
 //! What may be ordered and bound: refused before anything is touched, with what to do.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::Error;
 use crate::driver::{Drivers, Plugin};
-use crate::model::{Flavor, Image, Name, PartKind, Role};
+use crate::model::{Flavor, Image, Name, Network, PartKind, Role, Route};
 use crate::store::Store;
 
 /// A plugin that takes over a backend must be able to undo what lives there.
@@ -30,8 +32,13 @@ pub(super) fn can_undo(plugin: &Plugin, held: &[(Role, u64)]) -> Result<(), Erro
 /// Every backend of the route exists and its plugin has the role.
 pub(super) async fn serves(drivers: &Drivers, store: &Store, flavor: &Flavor) -> Result<(), Error> {
     let route = &flavor.route;
-    for (role, names) in [(Role::Compose, &route.compose), (Role::Enroll, &route.enroll), (Role::Deploy, &route.deploy)]
-    {
+    let roles = [
+        (Role::Claim, &route.claim),
+        (Role::Compose, &route.compose),
+        (Role::Enroll, &route.enroll),
+        (Role::Deploy, &route.deploy),
+    ];
+    for (role, names) in roles {
         for name in names {
             let revision = store.newest_revision(name).await?;
             let revision = revision.ok_or_else(|| Error::NotFound { what: "backend", name: name.to_string() })?;
@@ -72,6 +79,46 @@ pub(super) fn within(flavor: &Flavor, role: Role, backend: &Name, abilities: &Ma
             flavor.name
         ),
     })
+}
+
+/// What each backend of the route calls the networks, one object laid over the other.
+pub(super) fn laid_over(networks: &[Network], flavor: &Flavor) -> Result<BTreeMap<Name, Map<String, Value>>, Error> {
+    let mut called: BTreeMap<Name, Map<String, Value>> = BTreeMap::new();
+    for network in networks {
+        if !flavor.route.deploy.iter().any(|backend| network.backends.contains_key(backend)) {
+            return Err(Error::Refused {
+                code: "network-not-for-backend",
+                message: format!(
+                    "network {} says for none of the backends that deploy flavor {} what they call it: add it to the network",
+                    network.name, flavor.name
+                ),
+            });
+        }
+        for (backend, object) in &network.backends {
+            let all = called.entry(backend.clone()).or_default();
+            if let Some(twice) = object.keys().find(|key| all.contains_key(*key)) {
+                return Err(Error::Refused {
+                    code: "networks-do-not-fit",
+                    message: format!("two of the networks set {twice:?} for backend {backend}: order one of them"),
+                });
+            }
+            all.extend(object.clone());
+        }
+    }
+    Ok(called)
+}
+
+/// Only a machine that exists can be chosen.
+pub(super) fn may_choose(route: &Route, flavor: &Name) -> Result<(), Error> {
+    if route.claim.is_empty() {
+        return Err(Error::Refused {
+            code: "node-of-composed-flavor",
+            message: format!(
+                "the node of flavor {flavor} is composed on request: order a flavor that claims to choose a node"
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// The kinds of parts that a shape asks for, in the contract's words.

@@ -47,9 +47,13 @@ pub struct Device {
 }
 
 /// Backends per role, in order of preference. A role that the route does not need is empty.
+///
+/// Composed: compose, enroll, deploy. Pre-set: claim, deploy; with compose and enroll beside them it falls back to composing when no
+/// pre-set node is left.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Route {
+    pub claim: Vec<Name>,
     pub compose: Vec<Name>,
     pub enroll: Vec<Name>,
     pub deploy: Vec<Name>,
@@ -66,6 +70,13 @@ pub enum Erase {
     Quick,
     /// Every block, or cryptographic.
     Full,
+}
+
+impl Route {
+    /// All that it names, each once for each role.
+    pub fn backends(&self) -> impl Iterator<Item = &Name> {
+        self.claim.iter().chain(&self.compose).chain(&self.enroll).chain(&self.deploy)
+    }
 }
 
 impl Flavor {
@@ -91,13 +102,22 @@ impl Flavor {
         if shape.disks_gib.contains(&0) {
             return Err(Invalid::new("shape.disks_gib", "a disk has at least 1 GiB"));
         }
-        for (field, backends) in [
-            ("route.compose", &self.route.compose),
-            ("route.enroll", &self.route.enroll),
-            ("route.deploy", &self.route.deploy),
-        ] {
-            if backends.is_empty() || backends.len() > 8 {
-                return Err(Invalid::new(field, "name 1 to 8 backends"));
+        let Route { claim, compose, enroll, deploy } = &self.route;
+        let composes = !compose.is_empty() || claim.is_empty();
+        let roles = [
+            ("route.claim", claim, false, 1),
+            ("route.compose", compose, composes, 8),
+            ("route.enroll", enroll, composes, 1),
+            ("route.deploy", deploy, true, 8),
+        ];
+        for (field, backends, needed, most) in roles {
+            if (needed && backends.is_empty()) || backends.len() > most {
+                return Err(Invalid::new(
+                    field,
+                    format!(
+                        "name 1 to {most} backends: a composed route has compose, enroll and deploy, a pre-set one claim and deploy"
+                    ),
+                ));
             }
         }
         Ok(())
@@ -113,7 +133,7 @@ mod tests {
         Flavor {
             name: Name::parse("name", "small").expect("a name"),
             shape: Shape { cores: 2, memory_mib: 4096, ..Shape::default() },
-            route: Route { compose: pod(), enroll: pod(), deploy: pod() },
+            route: Route { compose: pod(), enroll: pod(), deploy: pod(), ..Route::default() },
             erase: Erase::Quick,
         }
     }
@@ -124,6 +144,16 @@ mod tests {
         assert!(flavor.check().is_ok());
         flavor.route.compose.clear();
         assert_eq!(flavor.check().map_err(|e| e.field), Err("route.compose".into()));
+    }
+
+    #[test]
+    fn a_route_that_claims_needs_no_composer() {
+        let mut flavor = small();
+        flavor.route.claim = std::mem::take(&mut flavor.route.compose);
+        flavor.route.enroll.clear();
+        assert!(flavor.check().is_ok());
+        flavor.route.deploy.clear();
+        assert_eq!(flavor.check().map_err(|e| e.field), Err("route.deploy".into()));
     }
 
     #[test]

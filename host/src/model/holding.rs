@@ -86,3 +86,15 @@ pub struct Exchange {
     pub bytes: u64,
     pub took_ms: u64,
 }
+
+/// A node that failed and is not scheduled again until an operator clears it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quarantined {
+    pub backend: Name,
+    pub handle: String,
+    /// Why, the last time.
+    pub cause: Fault,
+    /// How often it failed.
+    pub strikes: u32,
+    pub since: Millis,
+}

@@ -1,5 +1,7 @@
 //! What a user asked for, and how far it is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -36,6 +38,9 @@ pub struct Order {
     pub hostname: String,
     pub ssh_keys: Vec<String>,
     pub user_data: Option<String>,
+    /// By backend: what it calls the networks that were ordered.
+    #[serde(default)]
+    pub networks: BTreeMap<Name, Map<String, Value>>,
     pub metadata: Map<String, Value>,
 }
 

@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::holdings;
 use super::instances::{self, InstanceChange};
 use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
 use super::{Error, Lane, Operation, Result, Store};
+use super::{holdings, quarantine};
 use crate::model::{
     Event, Fault, Flow, FlowId, HoldingId, InstanceId, Mark, Millis, Name, Node, OperationId, Phase, Position,
     Progress, Role,
@@ -70,6 +70,12 @@ pub enum Effect {
     Owe {
         holding: HoldingId,
         fault: Fault,
+    },
+    /// This node failed: no claim gets it until an operator clears it.
+    Quarantine {
+        backend: Name,
+        handle: String,
+        cause: Fault,
     },
     Instance(InstanceChange),
 }
@@ -326,6 +332,7 @@ pub(super) fn apply_effect(db: &Connection, flow: FlowId, effect: &Effect, at: M
         Effect::BeginUndo { instance, role } => holdings::begin_undo(db, *instance, *role),
         Effect::Settle(holding) => holdings::settle(db, *holding),
         Effect::Owe { holding, fault } => holdings::owe(db, *holding, fault),
+        Effect::Quarantine { backend, handle, cause } => quarantine::add(db, backend, handle, cause, at),
         Effect::Instance(change) => instances::change(db, change, at),
     }
 }

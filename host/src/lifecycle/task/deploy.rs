@@ -53,7 +53,7 @@ impl Task<Create> for Deploy {
             hostname: create.order.hostname.clone(),
             user_data: create.order.user_data.clone(),
             ssh_keys: create.order.ssh_keys.clone(),
-            networks: serde_json::Map::new(),
+            networks: create.order.networks.get(&holding.backend).cloned().unwrap_or_default(),
         };
         let answer = deployer.deploy(call(cx, None), &holding.mark, &order).await;
         cx.saw(answer.exchanges);

@@ -20,9 +20,11 @@ impl Task<Create> for Verify {
     }
 
     async fn execute(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
-        let (Some(made), Some(enrolled)) = (&create.node, &create.enrolled) else {
+        let Some(enrolled) = &create.enrolled else {
             return Outcome::Fail(Fault::new(FaultKind::Broken, "there is no node to verify"));
         };
+        // Of a pre-set node there is one who tells.
+        let made = create.node.as_ref().unwrap_or(enrolled);
         match compare(&create.order.shape, made, enrolled) {
             Ok(unverified) => {
                 cx.note(if unverified.is_empty() {
