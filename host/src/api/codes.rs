@@ -42,6 +42,7 @@ const TABLE: &[Row] = &[
     row("unknown-flavor", 422, "The flavor is not known", "see GET /v1/flavors; an operator adds flavors"),
     row("unknown-image", 422, "The image is not known", "see GET /v1/images; an operator registers images"),
     row("unknown-backend", 422, "The backend is not known", "add it with PUT /v1/backends/NAME, or name another"),
+    row("unknown-network", 422, "The network is not known", "see GET /v1/networks; an operator registers networks"),
     row("unknown-secret", 422, "The secret is not known", "set it with PUT /v1/secrets/NAME"),
     row("unknown-reference", 422, "It names what does not exist", "change the field that the detail names"),
     row("ambiguous-plugin", 422, "Several plugins fit", "name one by its digest"),
@@ -56,6 +57,9 @@ const TABLE: &[Row] = &[
     row("refused", 409, "Refused by a rule of the data", "the detail says what stands against it"),
     // What lifecycle refuses.
     row("image-not-for-backend", 422, "The image is not registered for a backend of the route", "register what the backend calls the image, or take another flavor"),
+    row("network-not-for-backend", 422, "The network is not registered for a backend of the route", "register what the backend calls the network, or take another"),
+    row("networks-do-not-fit", 422, "The networks do not fit together", "leave out one of those that the detail names"),
+    row("node-of-composed-flavor", 422, "A node can be chosen for pre-set flavors only", "leave out `node`, or take a flavor that claims"),
     row("flavor-not-expressible", 422, "The backend cannot express this flavor", "change the shape, or the route; the detail names what cannot be said"),
     row("backend-without-role", 422, "The backend's plugin has not the role", "take the backend out of the route, or name one whose plugin has the role"),
     row("swap-cannot-undo", 409, "The plugin cannot undo what is held", "take a plugin with the roles that the detail lists, or delete those instances first"),

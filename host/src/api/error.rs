@@ -57,6 +57,7 @@ impl Problem {
             "image" => "unknown-image",
             "backend" => "unknown-backend",
             "plugin" => "plugin-unknown",
+            "network" => "unknown-network",
             "secret" => "unknown-secret",
             _ => "unknown-reference",
         };

@@ -26,9 +26,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[schema(as = Node)]
 struct NodeView {
     instance: String,
-    /// The backend that made it.
+    /// The backend that made or lent it.
     backend: String,
-    /// What that backend calls it; null while it is being made.
+    /// Made for the instance, and not one that existed before.
+    composed: bool,
+    /// What that backend calls it; null while it is being taken.
     handle: Option<String>,
     /// intended, held or disputed.
     state: &'static str,
@@ -81,25 +83,27 @@ async fn list(
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<Page<NodeView>>> {
     let holdings = app.store().holdings(HoldingFilter { project: caller.scope, instance: None }).await?;
-    let (composed, others): (Vec<_>, Vec<_>) = holdings.into_iter().partition(|holding| holding.role == Role::Compose);
-    let page = Page::cut("nodes", &paging, composed, |holding| format!("{:020}", holding.id.0))?;
+    let (taken, others): (Vec<_>, Vec<_>) =
+        holdings.into_iter().partition(|holding| matches!(holding.role, Role::Compose | Role::Claim));
+    let page = Page::cut("nodes", &paging, taken, |holding| format!("{:020}", holding.id.0))?;
     Ok(Json(page.map(|holding| NodeView::of(holding, &others))))
 }
 
 impl NodeView {
-    fn of(composed: Holding, others: &[Holding]) -> Self {
-        let enrolled = others.iter().rfind(|other| other.role == Role::Enroll && other.instance == composed.instance);
-        let (identity, parts, place) = seen(&composed);
+    fn of(taken: Holding, others: &[Holding]) -> Self {
+        let enrolled = others.iter().rfind(|other| other.role == Role::Enroll && other.instance == taken.instance);
+        let (identity, parts, place) = seen(&taken);
         Self {
-            instance: composed.instance.to_string(),
-            backend: composed.backend.to_string(),
-            state: HoldingState::as_str(composed.state),
+            instance: taken.instance.to_string(),
+            backend: taken.backend.to_string(),
+            composed: taken.role == Role::Compose,
+            state: HoldingState::as_str(taken.state),
             identity,
             parts,
             place,
             enrolled: enrolled.map(Enrolled::of),
-            since: time::show(composed.since),
-            handle: composed.handle,
+            since: time::show(taken.since),
+            handle: taken.handle,
         }
     }
 }
