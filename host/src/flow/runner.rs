@@ -145,7 +145,12 @@ impl Runner {
             let runner = self.clone();
             tokio::spawn(async move {
                 let id = flow.id;
-                runner.0.run_while_due(flow).await;
+                // The row may have been read before the last call of it was stored.
+                if let Ok(Some(now)) = runner.0.store.flow(id).await
+                    && now.revision == flow.revision
+                {
+                    runner.0.run_while_due(flow).await;
+                }
                 runner.0.under_way().remove(&id);
                 drop(room);
                 runner.0.one_ended.notify_one();
