@@ -74,6 +74,8 @@ CREATE TABLE instance (
     reason     TEXT,
     addresses  TEXT NOT NULL,
     unverified TEXT NOT NULL,
+    degraded   TEXT,
+    off        INTEGER NOT NULL DEFAULT 0,
     flow       TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,

@@ -77,6 +77,8 @@ pub struct Flows {
     pub deadline: Duration,
     /// Takes the place of every longer wait that a driver asks for; for demonstrations and tests.
     pub longest_wait: Duration,
+    /// From one look at the active instances to the next, one list per backend.
+    pub observe_every: Duration,
 }
 
 impl Default for Flows {
@@ -89,6 +91,7 @@ impl Default for Flows {
             revert_attempts: 20,
             deadline: Duration::from_secs(2 * 3600),
             longest_wait: Duration::from_secs(3600),
+            observe_every: Duration::from_secs(60),
         }
     }
 }

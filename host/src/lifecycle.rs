@@ -5,24 +5,27 @@
 
 mod create;
 mod delete;
+mod observe;
+mod power;
+mod rebuild;
 mod rules;
 mod task;
-#[cfg(test)]
-mod tests;
+
+use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{Config, Flows};
-use crate::driver::{Call, Drivers, Refusal};
+use crate::driver::{Call, Drivers, PowerWish, Refusal};
 use crate::flow::{Book, Runner, first};
 use crate::model::{
     Digest, Direction, Event, EventKind, Flavor, Flow, FlowId, Image, Instance, InstanceId, InstanceState, Invalid,
     Name, Network, OperationId, Order, Phase, Project, Revision, RevisionId, Role, Site,
 };
 use crate::store::{
-    self, Catalog, CreateInstance, Created, DeleteInstance, Deleting, Lane, RetryFlow, Store, WriteRevision,
+    self, Catalog, CreateInstance, Created, DeleteInstance, Deleting, Lane, RetryFlow, StartFlow, Store, WriteRevision,
 };
 
 /// What a user orders.
@@ -70,6 +73,7 @@ pub struct Lifecycle {
     site: Site,
     book: Book,
     runner: Runner,
+    observe_every: Duration,
 }
 
 impl Lifecycle {
@@ -79,15 +83,23 @@ impl Lifecycle {
     }
 
     fn on(patience: &Flows, site: Site, store: Store, drivers: Drivers, clock: Clock) -> Self {
-        let book = Book::default().with(create::composed(&store, &drivers)).with(delete::instance(&store, &drivers));
+        let book = Book::default()
+            .with(create::composed(&store, &drivers))
+            .with(delete::instance(&store, &drivers))
+            .with(power::instance(&store, &drivers))
+            .with(rebuild::instance(&store, &drivers));
         let runner = Runner::new(store.clone(), book.clone(), clock.clone(), site.clone(), patience.clone());
-        Self { store, drivers, clock, site, book, runner }
+        Self { store, drivers, clock, site, book, runner, observe_every: patience.observe_every }
     }
 
     /// Runs the flows until `stop` says so.
     pub async fn run(&self, stop: watch::Receiver<bool>) -> Result<(), Error> {
         self.runner.take_over().await?;
-        self.runner.run(stop).await;
+        let observing = observe::run(&self.store, &self.drivers, &self.clock, self.observe_every);
+        tokio::select! {
+            () = self.runner.run(stop) => (),
+            () = observing => (),
+        }
         Ok(())
     }
 
@@ -130,6 +142,8 @@ impl Lifecycle {
             reason: None,
             addresses: serde_json::Map::new(),
             unverified: Vec::new(),
+            degraded: None,
+            off: false,
             flow: flow.id,
             created_at: now,
             updated_at: now,
@@ -151,11 +165,7 @@ impl Lifecycle {
 
     /// Writes the intent to delete; a create that runs is cancelled by it. Repeatable.
     pub async fn delete(&self, project: Option<Project>, id: InstanceId) -> Result<FlowId, Error> {
-        let not_found = || Error::NotFound { what: "instance", name: id.to_string() };
-        let (instance, gone) = self.store.instance(project, id).await?.ok_or_else(not_found)?;
-        if gone {
-            return Err(not_found());
-        }
+        let instance = self.here(project, id).await?;
         let now = self.clock.now();
         let state = delete::Delete::of(&instance);
         let kind = (FlowId::fresh(), delete::KIND, delete::VERSION);
@@ -171,6 +181,32 @@ impl Lifecycle {
             Deleting::Started => Ok(flow_id),
             Deleting::Already(flow) => Ok(flow),
         }
+    }
+
+    /// Writes the intent to change the power of an active instance's machine.
+    pub async fn power(&self, project: Option<Project>, id: InstanceId, wish: PowerWish) -> Result<FlowId, Error> {
+        let instance = self.here(project, id).await?;
+        let kind = (FlowId::fresh(), power::KIND, power::VERSION);
+        self.start(instance, kind, power::Power { wish }.to_bytes()?).await
+    }
+
+    /// Writes the intent to put an image on the machine anew: the one that it has, or another.
+    pub async fn rebuild(
+        &self,
+        project: Option<Project>,
+        id: InstanceId,
+        image: Option<Name>,
+    ) -> Result<FlowId, Error> {
+        let instance = self.here(project, id).await?;
+        let mut order = instance.order.clone();
+        if let Some(name) = image {
+            let found = self.store.image(&name).await?;
+            order.image = found.ok_or_else(|| Error::NotFound { what: "image", name: name.to_string() })?;
+            rules::image_reaches(&order.image, &order.route.deploy, &order.flavor)?;
+        }
+        let enrolled = self.store.node_of(id).await?;
+        let kind = (FlowId::fresh(), rebuild::KIND, rebuild::VERSION);
+        self.start(instance, kind, create::Create::on(order, enrolled).to_bytes()?).await
     }
 
     /// A person looked: a flow that rests goes on where it rested.
@@ -264,6 +300,25 @@ impl Lifecycle {
         answer.get("abilities").and_then(serde_json::Value::as_object).cloned().unwrap_or_default()
     }
 
+    async fn here(&self, project: Option<Project>, id: InstanceId) -> Result<Instance, Error> {
+        match self.store.instance(project, id).await? {
+            Some((instance, false)) => Ok(instance),
+            _ => Err(Error::NotFound { what: "instance", name: id.to_string() }),
+        }
+    }
+
+    /// One flow at a time works on an instance.
+    async fn start(&self, of: Instance, kind: (FlowId, &str, u32), state: Vec<u8>) -> Result<FlowId, Error> {
+        let (flow, event, effects) = first(&self.book, &self.site, kind, (of.project, of.id), state, self.clock.now());
+        let id = flow.id;
+        let started = self.store.write(Lane::Interactive, StartFlow { instance: of.id, flow, event, effects }).await;
+        match started {
+            Ok(()) => Ok(id),
+            Err(store::Error::Refused(message)) => Err(Error::Refused { code: "instance-busy", message }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn newest(&self, backend: &Name) -> Result<Revision, Error> {
         let newest = self.store.newest_revision(backend).await?;
         newest.ok_or_else(|| Error::NotFound { what: "backend", name: backend.to_string() })
@@ -274,7 +329,7 @@ impl Lifecycle {
         let not_found = |what, name: &Name| Error::NotFound { what, name: name.to_string() };
         let flavor = self.store.flavor(&request.flavor).await?.ok_or_else(|| not_found("flavor", &request.flavor))?;
         let image = self.store.image(&request.image).await?.ok_or_else(|| not_found("image", &request.image))?;
-        rules::image_serves(&image, &flavor)?;
+        rules::image_reaches(&image, &flavor.route.deploy, &flavor.name)?;
         let mut networks = Vec::new();
         for name in &request.networks {
             networks.push(self.store.network(name).await?.ok_or_else(|| not_found("network", name))?);

@@ -64,6 +64,7 @@ const TABLE: &[Row] = &[
     row("backend-without-role", 422, "The backend's plugin has not the role", "take the backend out of the route, or name one whose plugin has the role"),
     row("swap-cannot-undo", 409, "The plugin cannot undo what is held", "take a plugin with the roles that the detail lists, or delete those instances first"),
     row("backend-probe-failed", 502, "The far side did not answer as it should", "look at the backend's endpoint and its service, then try again"),
+    row("instance-busy", 409, "Another flow works on the instance", "wait until it ended: the instance names it"),
     row("flow-does-not-rest", 409, "The flow does not wait for a person", "look at the flow: only one in needs-operator is retried"),
     // What the driver side refuses.
     row("plugin-not-a-component", 422, "The file is no component", "build it for wasm32-wasip2 and pack it with `moganite plugin pack`"),

@@ -77,6 +77,8 @@ struct InstanceView {
     addresses: Map<String, Value>,
     /// What nobody could compare with what was asked.
     unverified: Vec<String>,
+    /// What the last look at its machine found wrong; null when nothing was.
+    degraded: Option<String>,
     /// The flow that works on it, or worked on it last.
     flow: String,
     links: Links,
@@ -228,6 +230,8 @@ impl InstanceView {
             reason,
             addresses,
             unverified,
+            degraded,
+            off: _,
             flow,
             created_at,
             updated_at,
@@ -248,6 +252,7 @@ impl InstanceView {
             reason,
             addresses,
             unverified,
+            degraded,
             flow: flow.to_string(),
             links: Links::of(id, flow),
             now,

@@ -53,6 +53,8 @@ pub(super) struct Options {
     revert_attempts: Option<u32>,
     #[arg(long, hide = true, value_name = "MS")]
     deadline_ms: Option<u64>,
+    #[arg(long, hide = true, value_name = "MS")]
+    observe_every_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -164,6 +166,7 @@ impl Options {
                 revert_attempts: self.revert_attempts.unwrap_or(usual.revert_attempts),
                 deadline: time(self.deadline_ms, usual.deadline),
                 longest_wait: time(self.longest_wait_ms, usual.longest_wait),
+                observe_every: time(self.observe_every_ms, usual.observe_every),
             },
         }
     }

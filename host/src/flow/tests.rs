@@ -175,6 +175,8 @@ fn instance(id: InstanceId, project: Name, flow: FlowId, now: Millis) -> Instanc
         reason: None,
         addresses: serde_json::Map::new(),
         unverified: vec![],
+        degraded: None,
+        off: false,
         flow,
         created_at: now,
         updated_at: now,

@@ -48,6 +48,11 @@ impl Create {
         Self { order, node: None, enrolled: None, excluded: Vec::new() }
     }
 
+    /// On a node that the instance has already.
+    pub(super) fn on(order: Order, enrolled: Option<Node>) -> Self {
+        Self { enrolled, ..Self::of(order) }
+    }
+
     pub(super) fn kind(&self) -> &'static str {
         if self.order.route.claim.is_empty() { COMPOSED } else { PRESET }
     }

@@ -135,17 +135,16 @@ fn asked(flavor: &Flavor) -> Vec<Value> {
 }
 
 /// The image is known to a backend that may deploy it.
-pub(super) fn image_serves(image: &Image, flavor: &Flavor) -> Result<(), Error> {
-    if flavor.route.deploy.iter().any(|backend| image.backends.contains_key(backend)) {
+pub(super) fn image_reaches(image: &Image, deploy: &[Name], flavor: &Name) -> Result<(), Error> {
+    if deploy.iter().any(|backend| image.backends.contains_key(backend)) {
         return Ok(());
     }
-    let backends: Vec<_> = flavor.route.deploy.iter().map(Name::as_str).collect();
+    let backends: Vec<_> = deploy.iter().map(Name::as_str).collect();
     Err(Error::Refused {
         code: "image-not-for-backend",
         message: format!(
-            "image {} says for none of the backends that deploy flavor {} ({}) what they call it: add it to the image",
+            "image {} says for none of the backends that deploy flavor {flavor} ({}) what they call it: add it to the image",
             image.name,
-            flavor.name,
             backends.join(", ")
         ),
     })

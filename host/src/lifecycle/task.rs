@@ -3,6 +3,7 @@
 mod compose;
 mod deploy;
 mod enroll;
+mod power;
 mod undo;
 mod verify;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub(super) use compose::Compose;
 pub(super) use deploy::Deploy;
 pub(super) use enroll::Enroll;
+pub(super) use power::SetPower;
 pub(super) use undo::Undo;
 pub(super) use verify::Verify;
 

@@ -21,6 +21,10 @@ pub struct Instance {
     pub addresses: Map<String, Value>,
     /// What verify could not see, such as `disks`.
     pub unverified: Vec<String>,
+    /// What the last look at it found wrong, in one sentence. It is never repaired unasked.
+    pub degraded: Option<String>,
+    /// Somebody asked for it to be off.
+    pub off: bool,
     /// The flow that works on it, or worked on it last.
     pub flow: FlowId,
     pub created_at: Millis,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::flows::{self, Effect};
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store};
-use crate::model::{Event, Flow, FlowId, Instance, InstanceId, InstanceState, Millis, Name};
+use crate::model::{Event, Flow, FlowId, Instance, InstanceId, InstanceState, Millis, Name, Order};
 
 /// POST: the instance, its flow, what the first task may take, and the key that makes a repeat harmless. One transaction.
 #[derive(Debug, Clone)]
@@ -148,6 +148,41 @@ fn cancel(db: &Connection, flow: FlowId, event: &Event) -> Result<bool> {
     Ok(woken > 0)
 }
 
+/// A verb on an active instance: refused while another flow works on it.
+#[derive(Debug, Clone)]
+pub struct StartFlow {
+    pub instance: InstanceId,
+    pub flow: Flow,
+    pub event: Event,
+    pub effects: Vec<Effect>,
+}
+
+impl Operation for StartFlow {
+    type Answer = ();
+
+    fn apply(&self, db: &Connection) -> Result<()> {
+        let taken = db
+            .prepare_cached(
+                "UPDATE instance SET flow = ?2, updated_at = ?3 WHERE public_id = ?1 AND gone_at IS NULL
+                   AND state IN ('active', 'failed')
+                   AND NOT EXISTS (SELECT 1 FROM flow f WHERE f.public_id = instance.flow AND f.phase NOT IN ('done', 'reverted'))",
+            )?
+            .execute(params![self.instance.to_string(), self.flow.id.to_string(), self.event.at])?;
+        if taken != 1 {
+            return Err(Error::Refused("another flow works on this instance: wait until it ends".into()));
+        }
+        flows::insert(db, &self.flow, &self.event)?;
+        for effect in &self.effects {
+            flows::apply_effect(db, self.flow.id, effect, self.event.at)?;
+        }
+        Ok(())
+    }
+
+    fn flow(&self) -> Option<FlowId> {
+        Some(self.flow.id)
+    }
+}
+
 /// What a flow changes of an instance. None: as it was.
 #[derive(Debug, Clone)]
 pub struct InstanceChange {
@@ -157,13 +192,27 @@ pub struct InstanceChange {
     pub reason: Option<String>,
     pub addresses: Option<Map<String, Value>>,
     pub unverified: Option<Vec<String>>,
+    /// Somebody asked for its machine to be off, or on again.
+    pub off: Option<bool>,
+    /// Another image was put on it.
+    pub order: Option<Order>,
     /// Its machine is off and nothing of it is left: it is shown no more.
     pub gone: bool,
 }
 
 impl InstanceChange {
     pub fn of(id: InstanceId) -> Self {
-        Self { id, state: None, composed: None, reason: None, addresses: None, unverified: None, gone: false }
+        Self {
+            id,
+            state: None,
+            composed: None,
+            reason: None,
+            addresses: None,
+            unverified: None,
+            off: None,
+            order: None,
+            gone: false,
+        }
     }
 }
 
@@ -172,7 +221,8 @@ pub(super) fn change(db: &Connection, change: &InstanceChange, at: Millis) -> Re
     db.prepare_cached(
         "UPDATE instance SET state = CASE WHEN state = 'deleting' THEN state ELSE coalesce(?2, state) END,
                 composed = coalesce(?3, composed), reason = coalesce(?4, reason), addresses = coalesce(?5, addresses),
-                unverified = coalesce(?6, unverified), updated_at = ?7, gone_at = CASE WHEN ?8 THEN ?7 ELSE gone_at END
+                unverified = coalesce(?6, unverified), updated_at = ?7, gone_at = CASE WHEN ?8 THEN ?7 ELSE gone_at END,
+                off = coalesce(?9, off), ordered = coalesce(?10, ordered)
          WHERE public_id = ?1",
     )?
     .execute(params![
@@ -184,6 +234,8 @@ pub(super) fn change(db: &Connection, change: &InstanceChange, at: Millis) -> Re
         change.unverified.as_ref().map(to_json).transpose()?,
         at,
         change.gone,
+        change.off,
+        change.order.as_ref().map(to_json).transpose()?,
     ])?;
     Ok(())
 }
@@ -246,6 +298,8 @@ fn read_instance(row: &Row<'_>) -> Result<Instance> {
         reason: row.get("reason")?,
         addresses: from_json(row, "addresses")?,
         unverified: from_json(row, "unverified")?,
+        degraded: row.get("degraded")?,
+        off: row.get("off")?,
         flow: from_text(row, "flow")?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,

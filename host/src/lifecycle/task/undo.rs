@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::failed;
 use crate::driver::{Answer, Call, Doing, Drivers, Presence};
 use crate::flow::{Begin, Cx, Outcome, Task};
+use crate::lifecycle::create::Create;
 use crate::lifecycle::delete::Delete;
 use crate::model::{Erase, Fault, FaultKind, Holding, HoldingState, Name, Role};
 use crate::store::{Effect, Store, Undone};
@@ -161,8 +162,25 @@ impl Undo {
     }
 }
 
+/// A flow's state that knows how far data is to be erased.
+pub(in crate::lifecycle) trait Erasing: Send + Sync {
+    fn erase(&self) -> Erase;
+}
+
+impl Erasing for Delete {
+    fn erase(&self) -> Erase {
+        self.erase
+    }
+}
+
+impl Erasing for Create {
+    fn erase(&self) -> Erase {
+        self.order.erase
+    }
+}
+
 #[async_trait]
-impl Task<Delete> for Undo {
+impl<S: Erasing> Task<S> for Undo {
     fn name(&self) -> &'static str {
         match self.role {
             Role::Compose => "release",
@@ -172,16 +190,16 @@ impl Task<Delete> for Undo {
         }
     }
 
-    fn begin(&self, begin: &Begin, _: &Delete) -> Vec<Effect> {
+    fn begin(&self, begin: &Begin, _: &S) -> Vec<Effect> {
         self.begin(begin)
     }
 
-    async fn execute(&self, cx: &mut Cx, delete: &mut Delete) -> Outcome {
-        self.run(cx, delete.erase).await
+    async fn execute(&self, cx: &mut Cx, state: &mut S) -> Outcome {
+        self.run(cx, state.erase()).await
     }
 
-    /// Its flow never turns.
-    async fn revert(&self, _: &mut Cx, _: &mut Delete) -> Outcome {
+    /// What is undone stays undone.
+    async fn revert(&self, _: &mut Cx, _: &mut S) -> Outcome {
         Outcome::Done
     }
 }
