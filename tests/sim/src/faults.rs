@@ -107,6 +107,10 @@ pub enum Kind {
     CleanFails,
     /// The lock is kept `ms` longer than the state changes; 1,000 when absent.
     SlowLockRelease,
+    /// An allocation stays `allocating` for `ms`; without `ms` for ever.
+    StuckAllocating,
+    /// An allocation fails because its candidates are locked or taken while it is decided.
+    AllocationContended,
     /// Ironic is killed during the next transition, and started again.
     RestartDuring,
 }

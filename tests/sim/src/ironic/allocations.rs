@@ -12,8 +12,10 @@ use super::store::{Allocation, Node, Store};
 use super::version::Version;
 use super::{Answered, base, errors, links, no_content, nodes, ok};
 use crate::call::{Answer, Call};
+use crate::faults::Kind;
 use crate::world::{State, World};
 
+const LARGEST_PAGE: usize = 1_000;
 /// The version that brought allocations.
 const SINCE: Version = Version(52);
 
@@ -114,10 +116,19 @@ fn backfill(state: &mut State, allocation: &mut Allocation, key: &str) -> Result
 }
 
 async fn settle(world: Arc<World>, uuid: String) {
+    if let Some(fault) = world.faults.fires(Kind::StuckAllocating) {
+        let Some(ms) = fault.ms else { return };
+        world.clock.sleep(ms).await;
+    }
     world.clock.sleep(world.options.step_ms).await;
+    let contended = world.faults.fires(Kind::AllocationContended).is_some();
     let mut state = world.state();
     let Ok(mut wanted) = find(&state.ironic, &uuid).cloned() else { return };
     match state.ironic.nodes.iter_mut().find(|node| node.suits(&wanted)) {
+        Some(_) if contended => {
+            wanted.state = "error";
+            wanted.last_error = Some(failed(&uuid, "could not reserve any of 1 suitable nodes"));
+        }
         Some(node) => {
             node.document.insert("instance_uuid".to_owned(), json!(uuid));
             if let Some(info) = node.document["instance_info"].as_object_mut() {
@@ -128,14 +139,28 @@ async fn settle(world: Arc<World>, uuid: String) {
         }
         None => {
             wanted.state = "error";
-            wanted.last_error = Some(format!(
-                "Failed to process allocation {uuid}: no available nodes match the resource class {}.",
-                wanted.resource_class
-            ));
+            wanted.last_error = Some(failed(&uuid, &why_none(&state, &wanted)));
         }
     }
     if let Some(kept) = state.ironic.allocations.iter_mut().find(|allocation| allocation.uuid == uuid) {
         *kept = wanted;
+    }
+}
+
+fn failed(uuid: &str, reason: &str) -> String {
+    format!("Failed to process allocation {uuid}: {reason}.")
+}
+
+/// In the words of `ironic/conductor/allocations.py` of 39.0.0.
+fn why_none(state: &State, wanted: &Allocation) -> String {
+    let class = &wanted.resource_class;
+    let anyhow = Allocation { traits: Vec::new(), ..wanted.clone() };
+    if state.ironic.nodes.iter().any(|node| node.suits(&anyhow)) {
+        format!("no suitable nodes have the requested traits {}", wanted.traits.join(", "))
+    } else if wanted.candidates.is_empty() {
+        format!("no available nodes match the resource class {class}")
+    } else {
+        format!("none of the requested nodes are available and match the resource class {class}")
     }
 }
 
@@ -153,9 +178,8 @@ impl Node {
 }
 
 fn list(world: &World, call: &Call) -> Answered {
-    if let Some((name, _)) =
-        call.query.iter().find(|(name, _)| !["node", "resource_class", "state"].contains(&name.as_str()))
-    {
+    const KNOWN: [&str; 5] = ["node", "resource_class", "state", "limit", "marker"];
+    if let Some((name, _)) = call.query.iter().find(|(name, _)| !KNOWN.contains(&name.as_str())) {
         return Err(errors::bad_request(&format!("Unexpected arguments: {name}")));
     }
     let state = world.state();
@@ -165,7 +189,22 @@ fn list(world: &World, call: &Call) -> Answered {
             && fits("resource_class", Some(&allocation.resource_class))
             && fits("state", Some(allocation.state))
     });
-    Ok(ok(&json!({"allocations": chosen.map(|allocation| body(world, allocation)).collect::<Vec<_>>()})))
+    let mut rest: Vec<&Allocation> = chosen.collect();
+    if let Some(marker) = call.parameter("marker") {
+        let at = rest.iter().position(|allocation| allocation.uuid == marker);
+        let at = at.ok_or_else(|| errors::not_found(&format!("Allocation {marker} could not be found.")))?;
+        rest.drain(..=at);
+    }
+    let limit = call.parameter("limit").map_or(Ok(LARGEST_PAGE), str::parse);
+    let limit = limit.map_err(|_| errors::bad_request("Limit must be positive"))?.clamp(1, LARGEST_PAGE);
+    let more = rest.len() > limit;
+    rest.truncate(limit);
+    let page: Vec<Value> = rest.iter().map(|allocation| body(world, allocation)).collect();
+    let mut list = json!({"allocations": page});
+    if let Some(last) = rest.last().filter(|_| more) {
+        list["next"] = json!(format!("{}/v1/allocations?limit={limit}&marker={}", base(world), last.uuid));
+    }
+    Ok(ok(&list))
 }
 
 /// Frees the node; 409 while it is active.
@@ -175,10 +214,19 @@ fn delete(state: &mut State, key: &str) -> Answered {
         if node.locked {
             return Err(errors::locked(&node.uuid));
         }
-        if node.provision == Provision::Active {
+        if matches!(node.provision, Provision::Deploying | Provision::Deleting) && !node.maintenance {
             return Err(errors::conflict(&format!(
-                "Cannot delete allocation {key}: node {} is in state active and is associated with it.",
-                node.uuid
+                "Cannot remove allocation {} for node {}, because the node is in state {} where updates are not allowed (and maintenance \
+                 mode is off)",
+                allocation.uuid,
+                node.uuid,
+                node.provision.as_str()
+            )));
+        }
+        if node.provision == Provision::Active && !node.maintenance {
+            return Err(errors::conflict(&format!(
+                "Cannot remove allocation {} for node {}, because the node is active (and maintenance mode is off)",
+                allocation.uuid, node.uuid
             )));
         }
         node.document.insert("instance_uuid".to_owned(), Value::Null);

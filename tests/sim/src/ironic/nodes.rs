@@ -136,9 +136,13 @@ fn change(world: &World, version: Version, call: &Call, uuid: &str) -> Answered 
     }
     create::refuse_duplicates(&state, uuid, &document)?;
     if let Some(node) = state.ironic.node_mut(uuid) {
+        let freed = node.instance_uuid().is_some() && document["instance_uuid"].is_null();
         node.document = document;
         node.maintenance = maintenance;
         node.updated_at = Some(world.clock.iso());
+        if freed {
+            state.ironic.allocations.retain(|allocation| allocation.node.as_deref() != Some(uuid));
+        }
     }
     show_whole(world, &state, version, uuid)
 }

@@ -143,3 +143,45 @@ async fn an_allocation_takes_one_free_node_whose_power_is_known() {
     assert_eq!(bench.ironic("DELETE", &path, Value::Null).await.status, 404);
     assert_eq!(bench.settled(&node).await["instance_uuid"], Value::Null);
 }
+
+/// Section "Allocations" of Ironic's contract: one of eight stayed `allocating` for over 20 s, three of them could not reserve any.
+#[tokio::test]
+async fn an_allocation_may_stay_undecided_or_lose_to_others_and_is_listed_until_it_is_deleted() {
+    let bench = Bench::new().await;
+    let node = available(&bench, "n1").await;
+    bench.ironic("PUT", &format!("/v1/nodes/{node}/states/power"), json!({"target": "power off"})).await;
+    bench.settled(&node).await;
+    let [stuck, contended, taken] = [1, 2, 3].map(|n| format!("6f9d6a5e-0f0e-4b6f-9f42-0a2a5d8f8f0{n}"));
+    let allocate = async |uuid: &str| {
+        let got = bench.ironic("POST", "/v1/allocations", json!({"uuid": uuid, "resource_class": "gold"})).await;
+        assert_eq!(got.status, 201);
+    };
+    let decided = async |uuid: &str| {
+        let path = format!("/v1/allocations/{uuid}");
+        let ask = || async { bench.ironic("GET", &path, Value::Null).await.body };
+        until(ask, |allocation| allocation["state"] != "allocating").await
+    };
+    bench.fault(json!({"kind": "stuck-allocating"}));
+    allocate(&stuck).await;
+    bench.fault(json!({"kind": "allocation-contended"}));
+    allocate(&contended).await;
+    let lost = decided(&contended).await;
+    assert!(lost["last_error"].as_str().unwrap().contains("could not reserve any of 1 suitable nodes"), "{lost}");
+    allocate(&taken).await;
+    assert_eq!(decided(&taken).await["state"], "active");
+
+    let list = async |query: &str| bench.ironic("GET", &format!("/v1/allocations{query}"), Value::Null).await.body;
+    let states = |list: &Value| -> Vec<String> {
+        list["allocations"].as_array().unwrap().iter().map(|one| one["state"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = list("?limit=2").await;
+    assert_eq!(states(&first), ["allocating", "error"]);
+    assert!(first["next"].as_str().unwrap().ends_with(&format!("limit=2&marker={contended}")), "{first}");
+    let second = list(&format!("?limit=2&marker={contended}")).await;
+    assert_eq!((states(&second), &second["next"]), (vec!["active".to_owned()], &Value::Null));
+
+    // Taking the instance from the node takes its allocation, too.
+    let patch = json!([{"op": "remove", "path": "/instance_uuid"}]);
+    assert_eq!(bench.ironic("PATCH", &format!("/v1/nodes/{node}"), patch).await.status, 200);
+    assert_eq!(states(&list("").await), ["allocating", "error"]);
+}
