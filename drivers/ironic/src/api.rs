@@ -4,6 +4,7 @@ use crate::node::{FIELDS, Record};
 use crate::provision::Verb;
 use crate::said::sort;
 pub(crate) use crate::said::{Said, read};
+use crate::settings::Settings;
 use moganite_driver::{Endpoint, Fault, fault, info};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -35,6 +36,10 @@ impl Ironic {
     pub(crate) fn new() -> Self {
         let (major, minor) = VERSION;
         Self { far: Endpoint::named("ironic").header("x-openstack-ironic-api-version", format!("{major}.{minor}")) }
+    }
+
+    pub(crate) fn of(_settings: &Settings) -> Self {
+        Self::new()
     }
 
     /// Reads the range of versions and refuses one without 1.86. Costs Ironic 3 ms and needs no credential.
@@ -115,7 +120,7 @@ impl Ironic {
         self.send("POST", path, Some(body))
     }
 
-    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Said, Fault> {
+    pub(crate) fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Said, Fault> {
         let body = body.map(|body| body.to_string().into_bytes());
         sort(&self.far.send(method, path, body)?)
     }
@@ -146,13 +151,25 @@ fn parse(version: &str) -> Option<(u32, u32)> {
 }
 
 /// A node's id as one segment of a path. Ironic's ids are uuids or host names; what is neither never reaches a path.
-fn segment(id: &str) -> Result<&str, Fault> {
+pub(crate) fn segment(id: &str) -> Result<&str, Fault> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
     if !id.is_empty() && id.chars().all(fits) && id.chars().any(|c| c != '.') {
         Ok(id)
     } else {
         Err(fault::rejected(format!("{id:?} is no uuid and no name of a node in ironic")))
     }
+}
+
+/// A text as one value of a query.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut query = String::new();
+    for byte in text.bytes() {
+        match byte {
+            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => query.push(char::from(byte)),
+            byte => query.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    query
 }
 
 #[cfg(test)]
@@ -177,6 +194,7 @@ mod tests {
     #[test]
     fn no_handle_leaves_its_segment_of_the_path() {
         assert_eq!(segment("mg-a-1"), Ok("mg-a-1"));
+        assert_eq!(encoded("gold & blue-1"), "gold%20%26%20blue-1");
         for id in ["", ".", "..", "a/b", "a?b", "a%2f", "a b"] {
             assert!(matches!(segment(id), Err(Fault::Rejected(_))), "{id}");
         }

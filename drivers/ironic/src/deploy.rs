@@ -1,9 +1,11 @@
 //! Deploy: take the node for the instance, give it the image, have Ironic validate it, then `active`. [`next`] decides from the record
-//! alone. `instance_uuid` is the claim: Ironic keeps it unique over all nodes.
+//! alone. `instance_uuid` says whose the node is: Ironic keeps it unique over all nodes. Of a node that was claimed it is the allocation's
+//! and is used as it stands.
 
 use crate::api::{Ironic, Said};
+use crate::deployment::{self, Instance};
 use crate::node::{Record, State};
-use crate::order::{self, Wanted};
+use crate::order;
 use crate::provision::{Step, Verb, Walk, note};
 use crate::settings::Settings;
 use moganite_driver::{Answer, Context, DeployDoing, Deployed, Order, fault, intent, mark, wait};
@@ -17,6 +19,9 @@ pub(crate) struct Deploying {
     pub(crate) node: String,
     /// Whether `active` may have been sent: from then on the node's disks may hold the user's data.
     pub(crate) begun: bool,
+    /// The node's `instance_uuid` while the deployment has it; none: made from its own mark.
+    #[serde(default)]
+    pub(crate) instance: Option<String>,
     #[serde(default)]
     walk: Walk,
     /// Looks at an active node that is not on.
@@ -32,20 +37,24 @@ const DARK: u32 = 10;
 
 pub(crate) fn deploy(cx: &Context, mark: &str, order: &Order) -> Answer<DeployDoing> {
     let settings = Settings::of(cx)?;
-    let ironic = Ironic::new();
-    let instance = mark::uuid(mark).to_string();
-    let wanted = order::wanted(&settings, mark, &instance, order)?;
+    let ironic = Ironic::of(&settings);
     let at: Option<Deploying> = cx.resume()?;
     if at.is_none() {
+        order::check(&settings, order)?;
         ironic.check_version()?;
     }
     let record =
         ironic.node(&order.node)?.ok_or_else(|| fault::broken(format!("ironic does not know node {}", order.node)))?;
     let Some(mut at) = at.filter(|at| at.begun) else {
-        return take(&ironic, &settings, &record, &instance, &wanted);
+        return take(&ironic, &settings, &record, mark, order);
     };
+    let instance = at.instance.clone().unwrap_or_else(|| mark::uuid(mark).to_string());
     let step = next(&record, &at.walk, &instance);
-    if !at.walk.take(&ironic, &record, step, wanted.configdrive.as_ref())? {
+    let configdrive = match step {
+        Step::Send(_) => order::configdrive(&settings, &instance, order)?,
+        _ => None,
+    };
+    if !at.walk.take(&ironic, &record, step, configdrive.as_ref())? {
         return wait(&at, at.walk.pause(settings.poll()), at.walk.note(&record, "active"));
     }
     if record.is_on() {
@@ -63,14 +72,18 @@ pub(crate) fn deploy(cx: &Context, mark: &str, order: &Order) -> Answer<DeployDo
 }
 
 /// Before `active`: everything that can be refused is, the node is taken, and the intent to write on it is stored.
-fn take(ironic: &Ironic, settings: &Settings, record: &Record, instance: &str, wanted: &Wanted) -> Answer<DeployDoing> {
-    let at = |begun| Deploying { node: record.uuid.clone(), begun, walk: Walk::default(), dark: 0 };
+fn take(ironic: &Ironic, settings: &Settings, record: &Record, mark: &str, order: &Order) -> Answer<DeployDoing> {
     if let Some(outside) = settings.filter.refuses(record) {
         return Err(fault::conflict(outside));
     }
-    if let Some(other) = record.instance_uuid.as_deref().filter(|other| *other != instance) {
-        return Err(fault::conflict(format!("node {} is taken by instance {other}", record.uuid)));
-    }
+    let Instance { uuid: instance, claim } = deployment::instance_on(ironic, record, mark)?;
+    let at = |begun| Deploying {
+        node: record.uuid.clone(),
+        begun,
+        instance: claim.is_some().then(|| instance.clone()),
+        walk: Walk::default(),
+        dark: 0,
+    };
     if record.is_busy() {
         return wait(&at(false), settings.poll(), note(record, "its own end"));
     }
@@ -83,7 +96,7 @@ fn take(ironic: &Ironic, settings: &Settings, record: &Record, instance: &str, w
     }
     let ops = json!([
         { "op": "add", "path": "/instance_uuid", "value": instance },
-        { "op": "add", "path": "/instance_info", "value": wanted.instance_info },
+        { "op": "add", "path": "/instance_info", "value": order::instance_info(record, mark, claim.as_deref(), order)? },
     ]);
     match ironic.patch(&record.uuid, &ops)? {
         Said::Done(_) => {}

@@ -31,7 +31,7 @@ pub(crate) struct Enrolling {
 
 pub(crate) fn enroll(cx: &Context, mark: &str, made: &Node) -> Answer<NodeDoing> {
     let settings = Settings::of(cx)?;
-    let ironic = Ironic::new();
+    let ironic = Ironic::of(&settings);
     let body = create::body(&settings, mark, made)?;
     let Some(mut at) = cx.resume::<Enrolling>()? else {
         if let [problem, ..] = settings.problems().as_slice() {
@@ -126,7 +126,7 @@ fn own(ironic: &Ironic, settings: &Settings, record: &Record) -> Answer<Said> {
 /// The node as Ironic sees it.
 fn seen(ironic: &Ironic, record: &Record, made: &Node, inspected: bool) -> Answer<Node> {
     let disks = made.parts.iter().filter(|part| part.kind == PartKind::Disk).count();
-    let parts = if inspected { inspected::parts(ironic, record, disks)? } else { Vec::new() };
+    let parts = if inspected { inspected::look(ironic, record, disks)?.parts } else { Vec::new() };
     let identity = Identity { system_uuid: None, serial: None, macs: ports::of(ironic, &record.uuid)? };
     Ok(Node {
         handle: record.uuid.clone(),

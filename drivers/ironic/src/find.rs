@@ -1,32 +1,65 @@
-//! Finding: what bears a mark, by role. An enrolment is a node under a uuid, a name and an extra made from its mark; a deployment is an
-//! `instance_uuid` made from its mark, with the mark itself in `instance_info`. Read-only.
+//! Finding: what bears a mark, by role. A claim is an allocation under a uuid and a name made from its mark; an enrolment is a node under a uuid, a name and an extra made from its mark; a deployment is an
+//! `instance_uuid` made from its mark or its claim's, with the mark itself in `instance_info`. Read-only.
 
+use crate::allocation::Allocation;
 use crate::api::Ironic;
+use crate::deployment::Known;
 use crate::node::Record;
 use crate::settings::Settings;
-use crate::{undeploy, unenroll};
+use crate::{allocation, unclaim, undeploy, unenroll};
 use moganite_driver::{Answer, Context, Held, Holding, Page, Presence, mark};
+use std::time::Duration;
+
+pub(crate) fn claimed(cx: &Context, what: &Holding) -> Answer<Presence> {
+    let settings = Settings::of(cx)?;
+    let ironic = Ironic::of(&settings);
+    if let Some(found) = allocation::of_mark(&ironic, &what.mark)? {
+        return Ok(Presence::Present(allocated(&what.mark, found)));
+    }
+    if let Some(record) = undeploy::find(&ironic, &mark::uuid(&what.mark).to_string())? {
+        return Ok(Presence::Present(held(&what.mark, &record)));
+    }
+    Ok(absent_after(unclaim::unsettled(what, &settings)?))
+}
 
 pub(crate) fn enrolled(cx: &Context, what: &Holding) -> Answer<Presence> {
     let settings = Settings::of(cx)?;
     let uuid = mark::uuid(&what.mark).to_string();
-    let record = Ironic::new().node(&uuid)?;
+    let record = Ironic::of(&settings).node(&uuid)?;
     match record.filter(|record| record.enrolled_as() == Some(&what.mark)) {
         Some(record) => Ok(Presence::Present(held(&what.mark, &record))),
-        None => match unenroll::unsettled(what, &settings)? {
-            Some(left) => Ok(Presence::Unsettled(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))),
-            None => Ok(Presence::Absent),
-        },
+        None => Ok(absent_after(unenroll::unsettled(what, &settings)?)),
     }
 }
 
 pub(crate) fn deployed(cx: &Context, what: &Holding) -> Answer<Presence> {
-    Settings::of(cx)?;
-    let instance = mark::uuid(&what.mark).to_string();
-    Ok(match undeploy::find(&Ironic::new(), &instance)? {
+    let ironic = Ironic::of(&Settings::of(cx)?);
+    Ok(match Known::of(what)?.find(&ironic, &what.mark)? {
         Some(record) => Presence::Present(held(&what.mark, &record)),
         None => Presence::Absent,
     })
+}
+
+/// What an unanswered request leaves: nothing, once it can no longer take effect.
+fn absent_after(left: Option<Duration>) -> Presence {
+    match left {
+        Some(left) => Presence::Unsettled(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        None => Presence::Absent,
+    }
+}
+
+/// A claim whose node was undeployed has no allocation any more, and is not in this list.
+pub(crate) fn list_claimed(cx: &Context, site: &str, after: Option<&str>) -> Answer<Page> {
+    let (found, more) = allocation::list(&Ironic::of(&Settings::of(cx)?), after)?;
+    let next = found.last().filter(|_| more).map(|allocation| allocation.uuid.clone());
+    let prefix = mark::prefix(site);
+    let items = found
+        .into_iter()
+        .filter_map(|allocation| allocation.name.clone().map(|name| (name, allocation)))
+        .filter(|(name, _)| name.starts_with(&prefix))
+        .map(|(name, allocation)| allocated(&name, allocation))
+        .collect();
+    Ok(Page { items, next })
 }
 
 /// Names are no filter of Ironic's list, so every page is read and looked through.
@@ -46,8 +79,7 @@ fn list(
     after: Option<&str>,
     mark_of: fn(&Record) -> Option<&str>,
 ) -> Answer<Page> {
-    Settings::of(cx)?;
-    let (records, more) = Ironic::new().nodes(query, after)?;
+    let (records, more) = Ironic::of(&Settings::of(cx)?).nodes(query, after)?;
     let prefix = mark::prefix(site);
     let items = records
         .iter()
@@ -57,6 +89,16 @@ fn list(
         .collect();
     let next = records.last().filter(|_| more).map(|record| record.uuid.clone());
     Ok(Page { items, next })
+}
+
+/// The handle is the node's; before there is one, the allocation's own.
+fn allocated(mark: &str, allocation: Allocation) -> Held {
+    Held {
+        mark: mark.to_owned(),
+        handle: allocation.node_uuid.unwrap_or(allocation.uuid),
+        state: allocation.state.word().to_owned(),
+        note: allocation.last_error.unwrap_or_default().chars().take(500).collect(),
+    }
 }
 
 fn held(mark: &str, record: &Record) -> Held {
@@ -74,7 +116,6 @@ mod tests {
     use super::*;
     use moganite_driver::testing;
     use serde_json::{Value, json};
-    use std::time::Duration;
 
     fn node(mark: &str) -> Value {
         let uuid = mark::uuid(mark).to_string();

@@ -16,6 +16,14 @@ struct Inventory {
     memory: Memory,
     disks: Vec<Disk>,
     interfaces: Vec<Interface>,
+    system_vendor: Vendor,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Vendor {
+    serial_number: Option<String>,
+    system_uuid: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -48,18 +56,28 @@ struct Interface {
     speed_mbps: Option<u64>,
 }
 
+/// A machine as Ironic's inspection saw it. None: it was not seen.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) serial: Option<String>,
+    /// Lower case.
+    pub(crate) system_uuid: Option<String>,
+}
+
 /// The parts that Ironic's inspection saw: from its inventory, or where it keeps none from the node's properties. `disks` is how many
 /// the machine should have.
-pub(crate) fn parts(ironic: &Ironic, record: &Record, disks: usize) -> Answer<Vec<Part>> {
+pub(crate) fn look(ironic: &Ironic, record: &Record, disks: usize) -> Answer<Seen> {
     if let Said::Done(mut body) = ironic.get(&format!("/v1/nodes/{}/inventory", record.uuid))?
         && let Value::Object(_) = &body["inventory"]
     {
         return Ok(from_inventory(read(body["inventory"].take())?));
     }
-    Ok(from_properties(record, disks))
+    Ok(Seen { parts: from_properties(record, disks), ..Seen::default() })
 }
 
-fn from_inventory(seen: Inventory) -> Vec<Part> {
+fn from_inventory(mut seen: Inventory) -> Seen {
+    let Vendor { serial_number, system_uuid } = std::mem::take(&mut seen.system_vendor);
     let source = "inventory";
     let mut parts = vec![
         part("cpu", PartKind::Cpu, seen.cpu.count, source),
@@ -76,7 +94,7 @@ fn from_inventory(seen: Inventory) -> Vec<Part> {
         let mac = nic.mac_address.to_lowercase();
         parts.push(part(&mac, PartKind::Nic, nic.speed_mbps.unwrap_or(0), source));
     }
-    parts
+    Seen { parts, serial: serial_number, system_uuid: system_uuid.map(|uuid| uuid.to_lowercase()) }
 }
 
 /// `local_gb` tells of one disk, the root disk, and is 1 GiB less than it has: with several disks nothing is said about any.
@@ -125,7 +143,7 @@ mod tests {
                 "interfaces": [{ "mac_address": "52:54:00:AA:00:01", "name": "eth0" }],
             });
             testing::far_side(move |_| testing::reply(200, json!({ "inventory": inventory, "plugin_data": {} })));
-            parts(&Ironic::new(), &record(), 2).unwrap()
+            look(&Ironic::new(), &record(), 2).unwrap().parts
         };
         let (cpu, memory) = ((PartKind::Cpu, 16), (PartKind::Memory, 32_768));
         let (disk, nic) = ((PartKind::Disk, 100), (PartKind::Nic, 0));
@@ -138,7 +156,7 @@ mod tests {
     #[test]
     fn without_an_inventory_the_properties_speak_and_one_disk_is_not_two() {
         testing::far_side(|_| testing::reply(404, json!({})));
-        let parts = |disks| sizes(&parts(&Ironic::new(), &record(), disks).unwrap());
+        let parts = |disks| sizes(&look(&Ironic::new(), &record(), disks).unwrap().parts);
         let all = [(PartKind::Cpu, 8), (PartKind::Memory, 16_384), (PartKind::Disk, 100)];
         assert_eq!(parts(1), all);
         assert_eq!(parts(2), all[..2]);

@@ -1,10 +1,13 @@
-//! The driver for OpenStack Ironic: enrolls composed nodes with the Redfish hardware type and deploys on nodes. This file is the table
+//! The driver for OpenStack Ironic: claims nodes that exist, enrolls composed ones with the Redfish hardware type, and deploys on both. This file is the table
 //! of contents: each verb is one line here and one file. `api` sends requests, `said` reads answers, `node` is Ironic's record,
 //! `provision` takes one verb to its end; what comes next is decided in each role's `next` from a record alone, without a request.
 
+mod allocation;
 mod api;
+mod claim;
 mod create;
 mod deploy;
+mod deployment;
 mod enroll;
 mod find;
 mod history;
@@ -18,23 +21,44 @@ mod provision;
 mod refresh;
 mod said;
 mod settings;
+mod unclaim;
 mod undeploy;
 mod unenroll;
 #[cfg(test)]
 mod whole;
+mod wish;
 
 use moganite_driver::{
-    Answer, Context, Deploy, DeployDoing, Driver, Enroll, Erase, Holding, Node, NodeDoing, Observed, Order, Page,
-    PowerWish, Presence, Undoing,
+    Answer, Claim, Context, Deploy, DeployDoing, Driver, Enroll, Erase, Holding, Node, NodeDoing, Observed, Order,
+    Page, PowerWish, Presence, Shape, Undoing,
 };
 
-struct Ironic;
+/// Public for the native tests in `tests/`.
+pub struct Ironic;
 
-moganite_driver::export!(Ironic: enroll, deploy);
+moganite_driver::export!(Ironic: claim, enroll, deploy);
 
 impl Driver for Ironic {
     fn probe(cx: Context) -> Answer<String> {
         probe::probe(&cx)
+    }
+}
+
+impl Claim for Ironic {
+    fn claim(cx: Context, mark: String, want: Shape, exclude: Vec<String>) -> Answer<NodeDoing> {
+        claim::claim(&cx, &mark, &want, &exclude)
+    }
+
+    fn find(cx: Context, what: Holding) -> Answer<Presence> {
+        find::claimed(&cx, &what)
+    }
+
+    fn list(cx: Context, site: String, after: Option<String>) -> Answer<Page> {
+        find::list_claimed(&cx, &site, after.as_deref())
+    }
+
+    fn unclaim(cx: Context, what: Holding) -> Answer<Undoing> {
+        unclaim::unclaim(&cx, &what)
     }
 }
 

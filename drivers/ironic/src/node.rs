@@ -9,7 +9,7 @@ use std::fmt;
 /// wire), so all are of microversion 1.86.
 pub(crate) const FIELDS: &str = "uuid,name,driver,driver_info,extra,instance_info,instance_uuid,properties,provision_state,\
                                  target_provision_state,power_state,target_power_state,last_error,reservation,maintenance,\
-                                 automated_clean,owner,conductor_group,resource_class";
+                                 automated_clean,owner,conductor_group,resource_class,traits,retired";
 
 /// One node. Everything that Ironic answers as null is none or empty.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -34,6 +34,8 @@ pub(crate) struct Record {
     pub(crate) owner: Option<String>,
     pub(crate) conductor_group: Option<String>,
     pub(crate) resource_class: Option<String>,
+    pub(crate) traits: Option<Vec<String>>,
+    pub(crate) retired: Option<bool>,
 }
 
 /// A provision state. Source: `ironic/common/states.py` of 39.0.0; those that this driver takes no way out of are `Other`.
@@ -100,10 +102,18 @@ impl Record {
         (self.name.as_deref() == Some(mark) && self.uuid == mark::uuid(mark).to_string()).then_some(mark)
     }
 
-    /// The mark of the deployment that has the node: its instance_uuid and instance_info must agree. An undeploy empties both.
+    /// The mark of the deployment that has the node. Its instance_uuid must agree: it is made from this mark, or on a claimed node from
+    /// the claim's. An undeploy empties both.
     pub(crate) fn deployed_as(&self) -> Option<&str> {
         let mark = text(&self.instance_info, "moganite_mark")?;
-        (self.instance_uuid.as_deref() == Some(mark::uuid(mark).to_string().as_str())).then_some(mark)
+        let made_from = text(&self.instance_info, "moganite_claim").unwrap_or(mark);
+        (self.instance_uuid.as_deref() == Some(mark::uuid(made_from).to_string().as_str())).then_some(mark)
+    }
+
+    /// What an allocation wrote into `instance_info`, as it stands there.
+    pub(crate) fn allocated_traits(&self) -> Map<String, Value> {
+        let of = |(key, value): (&String, &Value)| (key == "traits").then(|| (key.clone(), value.clone()));
+        self.instance_info.iter().flatten().filter_map(of).collect()
     }
 
     pub(crate) fn system_path(&self) -> Option<&str> {
@@ -198,6 +208,20 @@ mod tests {
             other[field] = value;
             assert_eq!(record(other).enrolled_as(), None, "{field}");
         }
+    }
+
+    #[test]
+    fn a_deployment_on_a_claimed_node_bears_the_claim_s_uuid() {
+        let deployed = |made_from: &str, info: Value| {
+            let instance = mark::uuid(made_from).to_string();
+            record(json!({ "instance_uuid": instance, "instance_info": info })).deployed_as().map(str::to_owned)
+        };
+        let plain = json!({ "moganite_mark": "mg-a-2" });
+        let claimed = json!({ "moganite_mark": "mg-a-2", "moganite_claim": "mg-a-1" });
+        assert_eq!(deployed("mg-a-2", plain.clone()).as_deref(), Some("mg-a-2"));
+        assert_eq!(deployed("mg-a-1", claimed.clone()).as_deref(), Some("mg-a-2"));
+        assert_eq!(deployed("mg-a-1", plain), None);
+        assert_eq!(deployed("mg-a-2", claimed), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! An order in Ironic's words: the image becomes `instance_info`, hostname, keys and user data become a config drive. Pure; what
 //! Ironic cannot be given is rejected here, before anything is touched.
 
+use crate::node::Record;
 use crate::settings::Settings;
 use moganite_driver::{Answer, Order, fault};
 use serde_json::{Map, Value, json};
@@ -27,15 +28,35 @@ const IMAGE_KEYS: [&str; 17] = [
     "root_gb",
 ];
 
-/// What is sent to Ironic for one order.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Wanted {
-    pub(crate) instance_info: Value,
-    /// None where the settings say that Ironic's host cannot make one.
-    pub(crate) configdrive: Option<Value>,
+/// Rejects an order that Ironic cannot be given.
+pub(crate) fn check(settings: &Settings, order: &Order) -> Answer<()> {
+    image(order)?;
+    configdrive(settings, "", order).map(|_| ())
 }
 
-pub(crate) fn wanted(settings: &Settings, mark: &str, instance_uuid: &str, order: &Order) -> Answer<Wanted> {
+/// What the node's `instance_info` becomes. The traits that an allocation wrote there stay: Ironic chooses deploy templates by them.
+pub(crate) fn instance_info(record: &Record, mark: &str, claim: Option<&str>, order: &Order) -> Answer<Value> {
+    let mut info = image(order)?;
+    info.insert("display_name".into(), order.hostname.as_str().into());
+    info.insert("moganite_mark".into(), mark.into());
+    if let Some(claim) = claim {
+        info.insert("moganite_claim".into(), claim.into());
+        info.extend(record.allocated_traits());
+    }
+    Ok(info.into())
+}
+
+/// None where the settings say that Ironic's host cannot make one.
+pub(crate) fn configdrive(settings: &Settings, instance_uuid: &str, order: &Order) -> Answer<Option<Value>> {
+    let network_data = network_data(&order.networks)?;
+    if settings.configdrive {
+        return Ok(Some(drive(instance_uuid, order, network_data)));
+    }
+    without_configdrive(order, network_data.as_ref())?;
+    Ok(None)
+}
+
+fn image(order: &Order) -> Answer<Map<String, Value>> {
     let image = object(&order.image, "image")?;
     if let Some(key) = image.keys().find(|key| !IMAGE_KEYS.contains(&key.as_str())) {
         return Err(fault::rejected(format!(
@@ -43,21 +64,11 @@ pub(crate) fn wanted(settings: &Settings, mark: &str, instance_uuid: &str, order
             IMAGE_KEYS.join(", ")
         )));
     }
-    let mut instance_info = image;
-    instance_info.insert("display_name".into(), order.hostname.as_str().into());
-    instance_info.insert("moganite_mark".into(), mark.into());
-    let network_data = network_data(&order.networks)?;
-    let configdrive = if settings.configdrive {
-        Some(configdrive(instance_uuid, order, network_data))
-    } else {
-        without_configdrive(order, network_data.as_ref())?;
-        None
-    };
-    Ok(Wanted { instance_info: instance_info.into(), configdrive })
+    Ok(image)
 }
 
 /// The object form, of which Ironic itself makes an ISO. It takes `meta_data`, `network_data`, `user_data` and `vendor_data` only.
-fn configdrive(instance_uuid: &str, order: &Order, network_data: Option<Value>) -> Value {
+fn drive(instance_uuid: &str, order: &Order, network_data: Option<Value>) -> Value {
     let keys: Map<String, Value> =
         order.ssh_keys.iter().enumerate().map(|(at, key)| (format!("key-{at}"), key.as_str().into())).collect();
     let mut drive = json!({
@@ -139,13 +150,12 @@ mod tests {
             networks: json!({ "network_data": { "links": [] } }).to_string(),
             ..order()
         };
-        let wanted = wanted(&settings(true), "mg-a-2", "u", &order).unwrap();
         assert_eq!(
-            wanted.instance_info,
+            instance_info(&Record::default(), "mg-a-2", None, &order).unwrap(),
             json!({ "boot_iso": "http://images/a.iso", "display_name": "web-1", "moganite_mark": "mg-a-2" })
         );
         assert_eq!(
-            wanted.configdrive.unwrap(),
+            configdrive(&settings(true), "u", &order).unwrap().unwrap(),
             json!({
                 "meta_data": {
                     "uuid": "u", "hostname": "web-1", "name": "web-1",
@@ -158,14 +168,23 @@ mod tests {
     }
 
     #[test]
+    fn on_a_claimed_node_the_allocation_s_traits_stay_and_the_claim_is_named() {
+        let info = json!({ "traits": ["CUSTOM_A"], "kernel": "of somebody before" });
+        let record: Record = serde_json::from_value(json!({ "instance_info": info })).unwrap();
+        let info = instance_info(&record, "mg-a-2", Some("mg-a-1"), &order()).unwrap();
+        assert_eq!((&info["moganite_claim"], &info["traits"]), (&json!("mg-a-1"), &json!(["CUSTOM_A"])));
+        assert!(info["kernel"].is_null());
+    }
+
+    #[test]
     fn what_needs_a_config_drive_is_rejected_where_none_can_be_made() {
-        assert_eq!(wanted(&settings(false), "m", "u", &order()).unwrap().configdrive, None);
+        assert_eq!(configdrive(&settings(false), "u", &order()), Ok(None));
         for (word, order) in [
             ("user data", Order { user_data: Some(String::new()), ..order() }),
             ("ssh keys", Order { ssh_keys: vec!["k".into()], ..order() }),
             ("network data", Order { networks: json!({ "network_data": {} }).to_string(), ..order() }),
         ] {
-            let refused = wanted(&settings(false), "m", "u", &order);
+            let refused = check(&settings(false), &order);
             assert!(matches!(refused, Err(Fault::Rejected(why)) if why.contains(word)), "{word}");
         }
     }
@@ -174,7 +193,7 @@ mod tests {
     fn an_image_key_that_is_not_passed_on_is_rejected_by_name() {
         for key in ["configdrive", "image_pull_secret", "rescue_password", "moganite_mark"] {
             let order = Order { image: json!({ key: "x" }).to_string(), ..order() };
-            let refused = wanted(&settings(true), "m", "u", &order);
+            let refused = check(&settings(true), &order);
             assert!(matches!(refused, Err(Fault::Rejected(why)) if why.contains(key)), "{key}");
         }
     }
@@ -182,6 +201,6 @@ mod tests {
     #[test]
     fn an_image_that_is_no_object_is_rejected() {
         let order = Order { image: "[]".into(), ..order() };
-        assert!(matches!(wanted(&settings(true), "m", "u", &order), Err(Fault::Rejected(_))));
+        assert!(matches!(check(&settings(true), &order), Err(Fault::Rejected(_))));
     }
 }

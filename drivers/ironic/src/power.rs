@@ -27,7 +27,7 @@ enum Step {
 
 pub(crate) fn set_power(cx: &Context, handle: &str, wish: PowerWish) -> Answer<Undoing> {
     let settings = Settings::of(cx)?;
-    let ironic = Ironic::new();
+    let ironic = Ironic::of(&settings);
     let mut at: Powering = cx.resume()?.unwrap_or_default();
     if cx.checkpoint.is_none() {
         ironic.check_version()?;
@@ -84,8 +84,7 @@ fn target(wish: PowerWish) -> &'static str {
 /// How these nodes stand: one request for one, else Ironic's list page by page until all were seen. What Ironic does not know is left
 /// out.
 pub(crate) fn observe(cx: &Context, handles: &[String]) -> Answer<Vec<Observed>> {
-    Settings::of(cx)?;
-    let ironic = Ironic::new();
+    let ironic = Ironic::of(&Settings::of(cx)?);
     if let [one] = handles {
         return Ok(ironic.node(one)?.map(|record| observed(one, &record)).into_iter().collect());
     }

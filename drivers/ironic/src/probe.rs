@@ -7,7 +7,7 @@ use serde_json::json;
 
 pub(crate) fn probe(cx: &Context) -> Answer<String> {
     let settings = Settings::of(cx)?;
-    let ironic = Ironic::new();
+    let ironic = Ironic::of(&settings);
     let versions = ironic.versions()?;
     let mut problems = settings.problems();
     match versions.problem() {

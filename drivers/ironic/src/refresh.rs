@@ -10,7 +10,7 @@ use serde_json::json;
 
 pub(crate) fn refresh(cx: &Context, what: &Holding) -> Answer<Undoing> {
     let settings = Settings::of(cx)?;
-    let ironic = Ironic::new();
+    let ironic = Ironic::of(&settings);
     ironic.check_version()?;
     let uuid = what.handle.clone().unwrap_or_else(|| mark::uuid(&what.mark).to_string());
     let Some(record) = ironic.node(&uuid)? else {

@@ -45,7 +45,7 @@ pub(crate) fn sort(reply: &Reply) -> Result<Said, Fault> {
         406 => Err(fault::broken(format!("ironic does not take microversion 1.86 for this: {}", text()))),
         409 => {
             let text = text();
-            let locked = ["is locked by host", "state transition is in progress"];
+            let locked = ["is locked by host", "state transition is in progress", "where updates are not allowed"];
             if locked.iter().any(|words| text.contains(words)) { Ok(Said::Locked) } else { Ok(Said::Conflict(text)) }
         }
         status @ (408 | 425 | 429 | 500..600) => Err(fault::retry(format!("ironic answered {status}: {}", text()))),
@@ -109,6 +109,9 @@ mod tests {
         assert_eq!(said(409, controller(locked)), Ok(Said::Locked));
         let moving = "Node 1 can not be updated while a state transition is in progress.";
         assert_eq!(said(409, controller(moving)), Ok(Said::Locked));
+        // Of an allocation whose node is on its way.
+        let updating = "Cannot remove allocation 1 for node 2, because the node is in state deleting where updates are not allowed";
+        assert_eq!(said(409, controller(updating)), Ok(Said::Locked));
         let taken = "Instance X is already associated with a node";
         assert_eq!(said(409, controller(taken)), Ok(Said::Conflict(taken.into())));
     }

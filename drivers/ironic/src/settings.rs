@@ -43,6 +43,11 @@ pub(crate) struct Settings {
     /// How long after it was sent a create may still take effect in an Ironic that never answered it. Default: 15,000, as an Ironic
     /// on sqlite was seen to hold a request for 11 s.
     pub(crate) settle_ms: u64,
+    /// How long an allocation may stay undecided before it is withdrawn and asked for anew, 100 to 600,000. Default: 10,000; one was seen
+    /// to stay so for over 20 s.
+    pub(crate) allocate_ms: u64,
+    /// The class to claim from where a flavor names none.
+    pub(crate) claim_resource_class: Option<String>,
     pub(crate) filter: Filter,
 }
 
@@ -92,6 +97,8 @@ impl Default for Settings {
             erases: Reach::None,
             poll_ms: 1_000,
             settle_ms: 15_000,
+            allocate_ms: 10_000,
+            claim_resource_class: None,
             filter: Filter::default(),
         }
     }
@@ -134,6 +141,10 @@ impl Settings {
 
     pub(crate) fn poll(&self) -> Duration {
         Duration::from_millis(self.poll_ms)
+    }
+
+    pub(crate) fn allocate(&self) -> Duration {
+        Duration::from_millis(self.allocate_ms)
     }
 
     /// Contradictions that no single field shows, one sentence each.
@@ -228,8 +239,8 @@ mod tests {
             let one = json!({ name: value });
             assert!(serde_json::from_value::<Settings>(one).is_ok(), "{name}");
         }
-        // 13 interfaces and 12 more.
-        assert_eq!(properties.len(), 25);
+        // 13 interfaces and 14 more.
+        assert_eq!(properties.len(), 27);
         assert_eq!(schema["additionalProperties"], json!(false));
     }
 

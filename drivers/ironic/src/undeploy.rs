@@ -2,7 +2,7 @@
 //! Ironic's cleaning reaches is `broken`, after the machine is down: it must not run on because its data cannot be erased.
 
 use crate::api::{Ironic, Said};
-use crate::deploy::Deploying;
+use crate::deployment::Known;
 use crate::node::{Record, State};
 use crate::provision::{Step, Verb, Walk, note};
 use crate::settings::{Reach, Settings};
@@ -15,6 +15,8 @@ use serde_json::json;
 #[serde(default)]
 struct Undeploying {
     node: String,
+    /// The node's `instance_uuid` while the deployment had it.
+    instance: String,
     /// Whether the node was seen on its way from the instance to available, through cleaning.
     torn: bool,
     /// Whether a cleaning that had failed was asked for once more.
@@ -32,20 +34,22 @@ enum Data {
 
 pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Undoing> {
     let settings = Settings::of(cx)?;
-    let ironic = Ironic::new();
+    let ironic = Ironic::of(&settings);
     let level = Reach::from(level);
-    let instance = mark::uuid(&what.mark).to_string();
-    let trail: Option<Deploying> = what.trail()?;
+    let known = Known::of(what)?;
     let mut at: Undeploying = cx.resume()?.unwrap_or_default();
     if cx.attempt > 1 {
         at.walk.forgive();
         at.recleaned = false;
     }
     if at.node.is_empty() {
-        match where_is(&ironic, what, trail.as_ref(), &instance)? {
-            Some(node) => at.node = node,
-            None => return nowhere(&ironic, &instance, level),
-        }
+        at.node = match known.node.clone() {
+            Some(node) => node,
+            None => match known.find(&ironic, &what.mark)? {
+                Some(record) => record.uuid,
+                None => return nowhere(&ironic, &mark::uuid(&what.mark).to_string(), level),
+            },
+        };
     }
     let Some(record) = ironic.node(&at.node)? else {
         return gone(&at.node, level);
@@ -53,7 +57,14 @@ pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Und
     if let Some(outside) = settings.filter.refuses(&record) {
         return Err(fault::conflict(outside));
     }
-    let begun = what.handle.is_some() || trail.is_some_and(|trail| trail.begun);
+    if let (Some(instance), Some(mark)) = (&record.instance_uuid, record.deployed_as())
+        && mark == what.mark
+    {
+        at.instance.clone_from(instance);
+    } else if at.instance.is_empty() {
+        at.instance.clone_from(&known.instance);
+    }
+    let (instance, begun) = (at.instance.clone(), known.begun);
     at.torn |= is_leaving(&record, &instance, begun);
     let step = next(&record, &at, &instance, level);
     if let Step::Send(Verb::Deleted) = step {
@@ -65,18 +76,10 @@ pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Und
         return wait(&at, at.walk.pause(settings.poll()), at.walk.note(&record, "available and off"));
     }
     let data = data(&record, &at, &instance, begun);
-    if record.instance_uuid.as_deref() == Some(instance.as_str()) && !give_back(&ironic, &record)? {
+    if record.instance_uuid.as_ref() == Some(&instance) && !give_back(&ironic, &record, &what.mark)? {
         return wait(&at, settings.poll(), note(&record, "its lock's end"));
     }
     receipt(&record, level, data, settings.reach(record.automated_clean))
-}
-
-/// The node of the deployment: as its answer said, as its checkpoint said, or as Ironic's own list says.
-fn where_is(ironic: &Ironic, what: &Holding, trail: Option<&Deploying>, instance: &str) -> Answer<Option<String>> {
-    if let Some(known) = what.handle.clone().or_else(|| trail.map(|trail| trail.node.clone())) {
-        return Ok(Some(known));
-    }
-    Ok(find(ironic, instance)?.map(|record| record.uuid))
 }
 
 /// The node that an instance has.
@@ -146,12 +149,20 @@ fn data(record: &Record, at: &Undeploying, instance: &str, begun: bool) -> Data 
     }
 }
 
-/// Empties `instance_uuid`, and the image with it: an `active` that is still on its way then fails its validation.
-fn give_back(ironic: &Ironic, record: &Record) -> Answer<bool> {
-    let ops = json!([
-        { "op": "remove", "path": "/instance_uuid" },
-        { "op": "add", "path": "/instance_info", "value": {} },
-    ]);
+/// Empties `instance_uuid`, and the image with it: an `active` that is still on its way then fails its validation. Of a claimed node the
+/// `instance_uuid` is the allocation's, which goes with the claim.
+fn give_back(ironic: &Ironic, record: &Record, mark: &str) -> Answer<bool> {
+    let own = record.instance_uuid.as_deref() == Some(mark::uuid(mark).to_string().as_str());
+    let ops = match record.deployed_as() {
+        _ if own => json!([
+            { "op": "remove", "path": "/instance_uuid" },
+            { "op": "add", "path": "/instance_info", "value": {} },
+        ]),
+        Some(deployed) if deployed == mark => {
+            json!([{ "op": "add", "path": "/instance_info", "value": record.allocated_traits() }])
+        }
+        _ => return Ok(true),
+    };
     match ironic.patch(&record.uuid, &ops)? {
         Said::Done(_) => Ok(true),
         Said::Locked => Ok(false),

@@ -24,7 +24,7 @@ const REFUSALS: u32 = 5;
 
 pub(crate) fn unenroll(cx: &Context, what: &Holding) -> Answer<Undoing> {
     let settings = Settings::of(cx)?;
-    let ironic = Ironic::new();
+    let ironic = Ironic::of(&settings);
     let mut at: Unenrolling = cx.resume()?.unwrap_or_default();
     if cx.attempt > 1 {
         at.walk.forgive();
