@@ -8,6 +8,7 @@ use serde_json::Value;
 pub struct Http {
     base: String,
     client: reqwest::Client,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// Status and body; null for a body that is no JSON.
@@ -22,7 +23,7 @@ impl Http {
         // Installing it twice is harmless.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { base: base.into(), client })
+        Ok(Self { base: base.into(), client, headers: Vec::new() })
     }
 
     pub fn base(&self) -> &str {
@@ -51,8 +52,16 @@ impl Http {
         Self::answer(request.body(bytes).send().await?).await
     }
 
+    /// With a header that every request of this origin gets.
+    #[must_use]
+    pub fn always(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
     async fn send(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> Result<Answer> {
         let request = self.client.request(method, format!("{}{path}", self.base));
+        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
         let request = match body {
             Some(body) => request.json(body),
             None => request,

@@ -6,6 +6,7 @@
 mod clock;
 mod http;
 mod plugin;
+mod preset;
 mod process;
 mod service;
 mod sim;

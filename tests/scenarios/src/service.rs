@@ -23,6 +23,8 @@ pub struct Patience {
     pub backoff: Duration,
     pub attempts: u32,
     pub revert_attempts: u32,
+    /// From one look at the active instances to the next.
+    pub observe_every: Duration,
 }
 
 impl Default for Patience {
@@ -32,6 +34,7 @@ impl Default for Patience {
             backoff: Duration::from_millis(50),
             attempts: 20,
             revert_attempts: 40,
+            observe_every: Duration::from_secs(60),
         }
     }
 }
@@ -51,6 +54,7 @@ impl Service {
             format!("--backoff-ms={}", patience.backoff.as_millis()),
             format!("--attempts={}", patience.attempts),
             format!("--revert-attempts={}", patience.revert_attempts),
+            format!("--observe-every-ms={}", patience.observe_every.as_millis()),
         ];
         let mut process = Process::spawn(&binary("moganite")?, &words, &state.join("../service.log"))?;
         let line = process.line().await?;

@@ -64,7 +64,9 @@ impl Sim {
             ("/alarms", "alarm:"),
         ] {
             for item in ledger.pointer(place).and_then(Value::as_array).into_iter().flatten() {
-                left.push(format!("{word} {}", short(item)));
+                if !is_free_preset(item) {
+                    left.push(format!("{word} {}", short(item)));
+                }
             }
         }
         Ok(left)
@@ -76,6 +78,12 @@ impl Sim {
         let count = |word: &str| ledger[side][word].as_u64().unwrap_or_default();
         Ok((count("made"), count("given_back")))
     }
+}
+
+/// What the operator enrolled himself, and nobody claims.
+fn is_free_preset(item: &Value) -> bool {
+    let name = item["name"].as_str().unwrap_or_default();
+    name.starts_with(crate::preset::PREFIX) && item["instance_uuid"] == Value::Null
 }
 
 fn short(item: &Value) -> String {
