@@ -91,6 +91,22 @@ pub enum Kind {
     /// Somebody else released the node; Valence's record of it can never be removed.
     RecordStuck,
 
+    // Of the pod manager's pool in pieces.
+    /// Somebody else composes a system with the first block of the next one, too.
+    DoubleCompose,
+    /// Before the next composition somebody takes the first block away, reserved or not.
+    ReserveLost,
+    /// The first block of the next system that is decomposed is `Failed`; repaired after `ms`, without `ms` never.
+    BlockFailed,
+    /// The next erasing ends in an exception, or is not done on detach.
+    EraseFails,
+    /// The next composition is answered 201 with neither Location nor body.
+    NoLocation,
+    /// The next composition is answered 200 with the system and no Location.
+    BodyOnly,
+    /// The next composition or decomposition is answered 202 with a task monitor, and done after `ms`.
+    AsTask,
+
     /// etcd is away when Valence writes its record of an assembled node.
     EtcdDown,
 

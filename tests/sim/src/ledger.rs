@@ -23,11 +23,15 @@ pub struct Pod {
     pub given_back: u64,
     pub held: Vec<PodNode>,
     pub foreign: Vec<PodNode>,
+    /// The ids of the resource blocks that are reserved and in no system.
+    pub reserved: Vec<String>,
 }
 
+/// A node, or a system composed of blocks.
 #[derive(Clone, Debug, Serialize)]
 pub struct PodNode {
     pub name: String,
+    /// Of a composed system: its id.
     pub index: String,
     /// The pod manager's.
     pub uuid: String,
@@ -36,6 +40,10 @@ pub struct PodNode {
     pub state: NodeState,
     pub cores: u32,
     pub memory_mib: u64,
+    /// The ids of its resource blocks; empty for a node of a whole system.
+    pub blocks: Vec<String>,
+    /// The serials of its disks.
+    pub disks: Vec<String>,
 }
 
 /// Valence's records, whatever they still point at.
@@ -80,6 +88,7 @@ pub struct Machines {
 pub struct Data {
     /// The disk's serial.
     pub disk: String,
+    /// Of a drive that is in no system: the id of its resource block.
     pub system: String,
     /// The name of the Ironic node that was deployed there, or its uuid when it had none.
     pub owner: String,
@@ -87,6 +96,24 @@ pub struct Data {
 
 impl Ledger {
     pub(crate) fn of(state: &State) -> Self {
+        let pieces = &state.pod.pieces;
+        let disks = |system: &str| {
+            let machine = state.machine(system);
+            machine.iter().flat_map(|machine| &machine.disks).map(|disk| disk.serial.clone()).collect()
+        };
+        let systems = |foreign: bool| {
+            pieces.systems.iter().filter(move |system| system.foreign == foreign).map(|system| PodNode {
+                name: system.name.clone(),
+                index: system.id.clone(),
+                uuid: state.machine(&system.id).map_or(String::new(), |machine| machine.uuid.clone()),
+                system: system.id.clone(),
+                state: system.state,
+                cores: state.machine(&system.id).map_or(0, |machine| machine.cores),
+                memory_mib: state.machine(&system.id).map_or(0, |machine| machine.memory_mib),
+                blocks: system.blocks.clone(),
+                disks: disks(&system.id),
+            })
+        };
         let nodes = |foreign: bool| {
             state.pod.nodes.values().filter(move |node| node.foreign == foreign).map(|node| PodNode {
                 name: node.name.clone(),
@@ -96,14 +123,22 @@ impl Ledger {
                 state: node.state,
                 cores: state.machine(&node.system).map_or(0, |machine| machine.cores),
                 memory_mib: state.machine(&node.system).map_or(0, |machine| machine.memory_mib),
+                blocks: Vec::new(),
+                disks: disks(&node.system),
             })
         };
         Self {
             pod: Pod {
                 made: state.pod.made,
                 given_back: state.pod.given_back,
-                held: nodes(false).collect(),
-                foreign: nodes(true).collect(),
+                held: nodes(false).chain(systems(false)).collect(),
+                foreign: nodes(true).chain(systems(true)).collect(),
+                reserved: pieces
+                    .blocks
+                    .iter()
+                    .filter(|block| block.reserved && pieces.holders(&block.id).next().is_none())
+                    .map(|block| block.id.clone())
+                    .collect(),
             },
             valence: Valence {
                 records: state
@@ -140,21 +175,21 @@ impl Ledger {
                     .filter(|machine| machine.running)
                     .map(|machine| machine.id.clone())
                     .collect(),
-                data: state
-                    .machines
-                    .iter()
-                    .flat_map(|machine| {
-                        machine.disks.iter().filter_map(|disk| {
-                            Some(Data {
-                                disk: disk.serial.clone(),
-                                system: machine.id.clone(),
-                                owner: disk.owner.clone()?,
-                            })
-                        })
-                    })
-                    .collect(),
+                data: data(state),
             },
             alarms: state.alarms.clone(),
         }
     }
+}
+
+/// On the disks of every machine, and on the drives that are in none.
+fn data(state: &State) -> Vec<Data> {
+    let machines = state.machines.iter().flat_map(|machine| machine.disks.iter().map(|disk| (&machine.id, disk)));
+    let blocks = state.pod.pieces.blocks.iter();
+    let drives =
+        blocks.flat_map(|block| block.drives.iter().filter_map(|drive| Some((&block.id, drive.disk.as_ref()?))));
+    let data = machines.chain(drives).filter_map(|(place, disk)| {
+        Some(Data { disk: disk.serial.clone(), system: place.clone(), owner: disk.owner.clone()? })
+    });
+    data.collect()
 }

@@ -30,7 +30,7 @@ pub use exchange::Side;
 pub use faults::{Fault, Kind};
 pub use ledger::{Data, Ironic, IronicNode, Ledger, Machines, Pod, PodNode, Valence, ValenceRecord};
 pub use log::Entry;
-pub use options::{Dialect, Options};
+pub use options::{Dialect, DriveErase, Options, RedfishDialect};
 pub use podm::pool::NodeState;
 
 use exchange::exchange;

@@ -67,6 +67,15 @@ impl Machine {
         machine
     }
 
+    /// One that was made of pieces, with their disks and interfaces.
+    pub(crate) fn of_pieces(id: String, uuid: String, cores: u32, memory_mib: u64, macs: Vec<String>) -> Self {
+        let serial = format!("SN-{}", &uuid[..8]);
+        let boot = Boot { target: "Hdd".to_owned(), enabled: "Disabled".to_owned(), mode: "UEFI".to_owned() };
+        let built_memory_mib = memory_mib;
+        let (disks, running, media) = (Vec::new(), false, None);
+        Self { id, uuid, serial, cores, built_memory_mib, memory_mib, macs, disks, running, media, boot }
+    }
+
     pub(crate) fn path(&self) -> String {
         format!("/redfish/v1/Systems/{}", self.id)
     }

@@ -30,6 +30,19 @@ pub struct Options {
     #[arg(long, default_value_t = 100)]
     pub disk_gib: u64,
 
+    /// Blocks with processors in the pool of pieces, which is beside the systems; there are twice as many with a drive.
+    #[arg(long, default_value_t = 4)]
+    pub blocks: usize,
+    /// How the pool of pieces speaks: `strict`, `sunfish`, `dmtf-emulator`, `dmtf-routine`.
+    #[arg(long, default_value = "strict")]
+    pub redfish_dialect: RedfishDialect,
+    /// How its drives can be erased: `secure`, `on-detach`, `none`.
+    #[arg(long, default_value = "secure")]
+    pub drive_erase: DriveErase,
+    /// How long erasing a drive takes, ms.
+    #[arg(long, default_value_t = 50)]
+    pub erase_ms: u64,
+
     /// From the allocation of a node to `Assembled`, ms.
     #[arg(long, default_value_t = 50)]
     pub assemble_ms: u64,
@@ -111,6 +124,62 @@ impl FromStr for Dialect {
             "2017" => Ok(Self::Tree2017),
             "release" => Ok(Self::Release),
             other => Err(format!("no such Valence: {other} (2017, release)")),
+        }
+    }
+}
+
+/// Whose habits the composition service has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedfishDialect {
+    /// As the standard has it.
+    Strict,
+    /// The Sunfish server: wants paths of the client's choice, answers 200, has no service root.
+    Sunfish,
+    /// The DMTF's interface emulator as shipped: keeps what was posted and changes no block.
+    DmtfEmulator,
+    /// The same with the routine in its tree that does change blocks.
+    DmtfRoutine,
+}
+
+impl RedfishDialect {
+    pub(crate) fn is_dmtf(self) -> bool {
+        matches!(self, Self::DmtfEmulator | Self::DmtfRoutine)
+    }
+}
+
+impl FromStr for RedfishDialect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "strict" => Ok(Self::Strict),
+            "sunfish" => Ok(Self::Sunfish),
+            "dmtf-emulator" => Ok(Self::DmtfEmulator),
+            "dmtf-routine" => Ok(Self::DmtfRoutine),
+            other => Err(format!("no such dialect: {other} (strict, sunfish, dmtf-emulator, dmtf-routine)")),
+        }
+    }
+}
+
+/// What a drive offers for erasing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriveErase {
+    /// The action Drive.SecureErase.
+    Secure,
+    /// RSD's property EraseOnDetach.
+    OnDetach,
+    None,
+}
+
+impl FromStr for DriveErase {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "secure" => Ok(Self::Secure),
+            "on-detach" => Ok(Self::OnDetach),
+            "none" => Ok(Self::None),
+            other => Err(format!("no such erasing: {other} (secure, on-detach, none)")),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The pod manager: a Redfish service that composes nodes from its pool (`podm/nodes.rs`) and is the BMC of every system in it
-//! (`podm/systems.rs`). Basic credentials are wanted for all but the service root. What it may do with the pool is in `podm/pool.rs`.
+//! (`podm/systems.rs`), and that composes systems of resource blocks (`podm/composition.rs`, `podm/compose.rs`). Basic credentials are wanted for all but the service root. What it may do with the pool is in `podm/pool.rs`.
 
 use std::sync::Arc;
 
@@ -8,9 +8,15 @@ use serde_json::{Value, json};
 
 use crate::basic;
 use crate::call::{Answer, Call};
+use crate::options::RedfishDialect;
 use crate::world::World;
 
+mod compose;
+mod composition;
+mod drives;
+mod hardware;
 pub(crate) mod nodes;
+pub(crate) mod pieces;
 pub(crate) mod pool;
 pub(crate) mod systems;
 
@@ -24,6 +30,9 @@ pub(crate) async fn answer(world: &Arc<World>, call: &Call) -> Answer {
         return ok(&json!({"v1": "/redfish/v1/"}));
     };
     if rest.is_empty() {
+        if world.options.redfish_dialect == RedfishDialect::Sunfish {
+            return not_found(call);
+        }
         return ok(&root());
     }
     if !is_allowed(world, call) {
@@ -32,6 +41,10 @@ pub(crate) async fn answer(world: &Arc<World>, call: &Call) -> Answer {
     }
     match (&call.method, rest) {
         (_, ["Nodes", rest @ ..]) => nodes::answer(world, call, rest).await,
+        (&Method::POST, ["Systems"]) => compose::create(world, call).await,
+        (&Method::DELETE, ["Systems", id]) => compose::delete(world, call, id).await,
+        (_, ["CompositionService", rest @ ..]) => composition::answer(world, call, rest),
+        (_, ["TaskService", "Monitors" | "Tasks", id]) => compose::task(world, call, id),
         (_, ["Systems" | "Managers" | "Chassis", ..]) => systems::answer(world, call, rest),
         (&Method::GET, ["Services" | "EthernetSwitches" | "EventService"]) => {
             ok(&collection(&call.path, std::iter::empty()))
@@ -72,6 +85,6 @@ fn root() -> Value {
         "@odata.id": "/redfish/v1/", "@odata.type": "#ServiceRoot.v1_1_1.ServiceRoot", "Id": "RootService",
         "Name": "Pod manager", "RedfishVersion": "1.0.2", "Systems": link("Systems"), "Chassis": link("Chassis"),
         "Managers": link("Managers"), "Nodes": link("Nodes"), "EventService": link("EventService"),
-        "Services": link("Services"), "EthernetSwitches": link("EthernetSwitches"),
+        "CompositionService": link("CompositionService"), "Tasks": link("TaskService"), "Services": link("Services"), "EthernetSwitches": link("EthernetSwitches"),
     })
 }

@@ -12,6 +12,7 @@ use crate::ironic::store::Store as IronicStore;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::options::{Dialect, Options};
+use crate::podm::pieces::Pieces;
 use crate::podm::pool::Pod;
 use crate::valence::records::Records;
 
@@ -51,7 +52,7 @@ impl World {
             options.seed.map_or_else(Uuid::now_v7, |seed| Uuid::new_v5(&Uuid::NAMESPACE_OID, &seed.to_be_bytes()));
         let state = State {
             machines: (1..=options.systems).map(|number| Machine::new(&options, namespace, number)).collect(),
-            pod: Pod::default(),
+            pod: Pod { pieces: Pieces::new(&options, namespace), ..Pod::default() },
             valence: Records::default(),
             ironic: IronicStore::default(),
             alarms: Vec::new(),
@@ -84,6 +85,11 @@ impl State {
     pub(crate) fn fresh_uuid(&mut self) -> String {
         self.made += 1;
         Uuid::new_v5(&self.namespace, format!("record {}", self.made).as_bytes()).to_string()
+    }
+
+    /// The whole systems: those that were not made of pieces.
+    pub(crate) fn pooled(&self) -> impl DoubleEndedIterator<Item = &Machine> {
+        self.machines.iter().filter(|machine| self.pod.pieces.system(&machine.id).is_none())
     }
 
     pub(crate) fn machine(&self, id: &str) -> Option<&Machine> {

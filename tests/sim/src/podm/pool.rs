@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::pieces::Pieces;
 use crate::faults::{Faults, Kind};
 use crate::world::State;
 
@@ -16,6 +17,7 @@ pub(crate) struct Pod {
     pub(crate) nodes: BTreeMap<u32, Node>,
     pub(crate) made: u64,
     pub(crate) given_back: u64,
+    pub(crate) pieces: Pieces,
 }
 
 /// A composed node.
@@ -107,8 +109,7 @@ impl State {
     /// Somebody else composes a node, and gets this index if it is free. Takes no system when the pool is full.
     pub(crate) fn compose_foreign(&mut self, index: u32) {
         let system = self
-            .machines
-            .iter()
+            .pooled()
             .rev()
             .find(|machine| self.pod.holders(&machine.id).next().is_none())
             .map(|machine| machine.id.clone());
@@ -140,11 +141,16 @@ impl State {
         if node.foreign {
             self.alarms.push(format!("released a foreign node: {name} at index {index}"));
         }
-        if let Some(enrolled) = self.ironic.node_of_system(&system) {
+        self.watch_machine(&name, &system);
+    }
+
+    /// The alarms that hold for every machine that is given back.
+    pub(super) fn watch_machine(&mut self, name: &str, system: &str) {
+        if let Some(enrolled) = self.ironic.node_of_system(system) {
             self.alarms
                 .push(format!("released while enrolled: {name}, system {system}, is still Ironic's node {enrolled}"));
         }
-        if self.machine(&system).is_some_and(|machine| machine.running) {
+        if self.machine(system).is_some_and(|machine| machine.running) {
             self.alarms.push(format!("released while running: {name}, system {system}"));
         }
     }
@@ -156,7 +162,7 @@ impl State {
         {
             return Some(node.system.clone());
         }
-        let fits = self.machines.iter().filter(|machine| {
+        let fits = self.pooled().filter(|machine| {
             machine.cores >= wish.cores
                 && machine.built_memory_mib >= wish.memory_mib
                 && wish.model.as_deref().is_none_or(|model| model == MODEL)

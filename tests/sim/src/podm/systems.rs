@@ -4,10 +4,12 @@
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::pieces::Composed;
 use super::pool::{MEMORY_TYPE, MODEL};
 use super::{collection, error, not_found, ok};
 use crate::call::{Answer, Call};
 use crate::machine::Machine;
+use crate::options::RedfishDialect;
 use crate::world::World;
 
 const RESETS: [&str; 6] = ["On", "ForceOn", "ForceOff", "GracefulShutdown", "GracefulRestart", "ForceRestart"];
@@ -15,16 +17,56 @@ const RESETS: [&str; 6] = ["On", "ForceOn", "ForceOff", "GracefulShutdown", "Gra
 pub(super) fn answer(world: &World, call: &Call, rest: &[&str]) -> Answer {
     let mut state = world.state();
     let [kind, rest @ ..] = rest else { return not_found(call) };
+    let dialect = world.options.redfish_dialect;
     let [id, rest @ ..] = rest else {
-        return ok(&collection(
-            &format!("/redfish/v1/{kind}"),
-            state.machines.iter().map(|machine| format!("/redfish/v1/{kind}/{}", machine.id)),
-        ));
+        let composed = state.pod.pieces.systems.iter().filter(|system| !system.hidden).map(|system| &system.id);
+        let ids = state.pooled().map(|machine| &machine.id).chain(composed);
+        let mut body = collection(&format!("/redfish/v1/{kind}"), ids.map(|id| format!("/redfish/v1/{kind}/{id}")));
+        if dialect.is_dmtf() && *kind == "Systems" {
+            body["@odata.id"] = json!("/redfish/v1/System");
+        }
+        return ok(&body);
     };
-    match state.machine_mut(id) {
-        Some(machine) => of_machine(machine, call, kind, rest),
-        None => not_found(call),
+    let composed = state.pod.pieces.system(id).cloned();
+    if composed.as_ref().is_some_and(|system| system.hidden) {
+        return not_found(call);
     }
+    match (state.machine_mut(id), composed) {
+        (Some(machine), Some(system)) if (&call.method, *kind, rest) == (&Method::GET, "Systems", &[]) => {
+            ok(&of_pieces(&system, self::system(machine), dialect))
+        }
+        (Some(machine), _) => of_machine(machine, call, kind, rest),
+        (None, Some(system)) if (&call.method, *kind, rest) == (&Method::GET, "Systems", &[]) => {
+            let path = format!("/redfish/v1/Systems/{id}");
+            ok(&of_pieces(&system, json!({"@odata.id": path, "Id": id, "Links": {}}), dialect))
+        }
+        _ => not_found(call),
+    }
+}
+
+/// What makes it a composed one. The emulator of the DMTF as shipped shows what was posted and next to nothing beside it.
+fn of_pieces(composed: &Composed, mut body: Value, dialect: RedfishDialect) -> Value {
+    let blocks: Vec<Value> = composed
+        .blocks
+        .iter()
+        .map(|block| json!({"@odata.id": format!("{}/ResourceBlocks/{block}", super::composition::SERVICE)}))
+        .collect();
+    if dialect == RedfishDialect::DmtfEmulator {
+        return json!({
+            "@odata.id": body["@odata.id"], "Id": composed.id, "Name": composed.name, "ProcessorSummary": {},
+            "MemorySummary": {"TotalSystemMemoryGiB": 0}, "Links": {"ResourceBlocks": blocks},
+        });
+    }
+    body["Name"] = json!(composed.name);
+    body["SystemType"] = json!("Composed");
+    body["Links"]["ResourceBlocks"] = json!(blocks);
+    if dialect.is_dmtf() {
+        // The unit is wrong, and the uuid says nothing.
+        body["MemorySummary"]["TotalSystemMemoryGiB"] =
+            json!(body["MemorySummary"]["TotalSystemMemoryGiB"].as_u64().map(|gib| gib * 1024));
+        body["UUID"] = json!("00000000-0000-0000-0000-000000000000");
+    }
+    body
 }
 
 fn of_machine(machine: &mut Machine, call: &Call, kind: &str, rest: &[&str]) -> Answer {

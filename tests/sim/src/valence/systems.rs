@@ -15,7 +15,7 @@ pub(super) fn systems(world: &World, dialect: Dialect, rest: &[&str]) -> Answer 
         return ok(&Value::Null);
     }
     let state = world.state();
-    let wanted = state.machines.iter().filter(|machine| rest.first().is_none_or(|id| machine.id == *id));
+    let wanted = state.pooled().filter(|machine| rest.first().is_none_or(|id| machine.id == *id));
     ok(&wanted.map(system).collect())
 }
 

@@ -21,7 +21,7 @@ async fn a_node_lives_from_composing_to_release_and_leaves_nothing() {
     assert_eq!(bench.release(&composed).await.body["code"], "DELETED");
 
     let ledger = bench.ledger();
-    assert_eq!(ledger["pod"], json!({"made": 1, "given_back": 1, "held": [], "foreign": []}));
+    assert_eq!(ledger["pod"], json!({"made": 1, "given_back": 1, "held": [], "foreign": [], "reserved": []}));
     assert_eq!(ledger["valence"]["records"], json!([]));
     assert_eq!(ledger["ironic"], json!({"made": 1, "given_back": 1, "held": []}));
     assert_eq!(ledger["machines"], json!({"running": [], "data": []}));
