@@ -33,7 +33,7 @@ pub(super) async fn run(world: Arc<World>, uuid: String, work: Work) {
         Work::Manage | Work::Adopt => Ok(()),
     };
     match outcome {
-        Ok(()) => end(&world, &uuid, work.end(), None, None),
+        Ok(()) => end(&world, &uuid, reached(&world, &uuid, work), None, None),
         Err(Failed { sentence, vanishes: true, .. }) => {
             fail_in_passing(&world, &uuid, &sentence, work).await;
             end(&world, &uuid, work.failure(), Some(work.end()), None);
@@ -137,11 +137,26 @@ fn forget_instance(world: &World, uuid: &str) {
     }
 }
 
+/// Where a success ends: a retired node stays manageable after its automated cleaning. Without one it becomes available even so.
+fn reached(world: &World, uuid: &str, work: Work) -> Provision {
+    let held_back = read(world, uuid, |node| node.flag("retired") && node.cleans()).unwrap_or(false);
+    match work {
+        Work::Provide | Work::Undeploy if held_back => Provision::Manageable,
+        _ => work.end(),
+    }
+}
+
 /// Erases the disks, if the node's automated cleaning is on or the cleaning was asked for by hand. A failure puts the node into
 /// maintenance.
 fn clean(world: &World, uuid: &str, by_hand: bool) -> Result<(), Failed> {
     let mut state = world.state();
     let Some(node) = state.ironic.node_mut(uuid).filter(|node| by_hand || node.cleans()) else { return Ok(()) };
+    if !by_hand && node.maintenance {
+        return Err(Failed {
+            at: Some(Provision::CleanFailed),
+            ..String::from("Cleaning a node in maintenance mode is not allowed").into()
+        });
+    }
     if let Some(fault) = world.faults.fires(Kind::CleanFails) {
         let reason =
             fault.message.unwrap_or_else(|| "the agent reported a failure of erase_devices_metadata".to_owned());
@@ -151,7 +166,7 @@ fn clean(world: &World, uuid: &str, by_hand: bool) -> Result<(), Failed> {
         node.maintenance_reason = Some(sentence.clone());
         return Err(Failed { at: Some(Provision::CleanFailed), ..sentence.into() });
     }
-    let system = node.system().map(str::to_owned);
+    let system = node.system().filter(|_| !by_hand || node.erases_by_hand).map(str::to_owned);
     if let Some(machine) = system.and_then(|system| state.machine_mut(&system)) {
         machine.erase_disks();
     }

@@ -104,6 +104,7 @@ pub(super) fn create(world: &World, version: Version, call: &Call) -> Answered {
         maintenance: false,
         maintenance_reason: None,
         fault: None,
+        erases_by_hand: false,
         inventory: None,
         traits: Default::default(),
         history: Vec::new(),

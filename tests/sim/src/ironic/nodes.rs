@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::state::Provision;
 use super::store::Node;
 use super::version::Version;
 use super::{
@@ -123,7 +124,8 @@ fn change(world: &World, version: Version, call: &Call, uuid: &str) -> Answered 
     let mut document = node.document.clone();
     let mut maintenance = node.maintenance;
     patch::apply(&mut document, &mut maintenance, &operations)?;
-    let document = create::document(&document)?;
+    let mut document = create::document(&document)?;
+    retire(node, &mut document)?;
     if node.provision.as_str() == "active" && document["resource_class"] != node.document["resource_class"] {
         return Err(errors::conflict(&format!(
             "Cannot update resource_class of node {uuid} while it is in state active."
@@ -145,6 +147,21 @@ fn change(world: &World, version: Version, call: &Call, uuid: &str) -> Answered 
         }
     }
     show_whole(world, &state, version, uuid)
+}
+
+/// An available node is not retired; the reason goes with the flag.
+fn retire(node: &Node, document: &mut serde_json::Map<String, serde_json::Value>) -> Result<(), Answer> {
+    let retired = document["retired"] == true;
+    if retired && !node.flag("retired") && node.provision == Provision::Available {
+        return Err(errors::conflict(&format!(
+            "Node {} can not have 'retired' set in provision state 'available', the current state is 'available'",
+            node.uuid
+        )));
+    }
+    if !retired {
+        document.insert("retired_reason".to_owned(), serde_json::Value::Null);
+    }
+    Ok(())
 }
 
 fn show_whole(world: &World, state: &State, version: Version, uuid: &str) -> Answered {

@@ -35,6 +35,11 @@ pub(super) fn put(world: &Arc<World>, call: &Call, uuid: &str) -> Answered {
     })?;
     match work {
         Work::Provide if node.maintenance => return Err(in_maintenance("providing", uuid)),
+        Work::Provide if node.flag("retired") => {
+            return Err(errors::bad_request(&format!(
+                "The providing operation can't be performed on node {uuid} because it is retired."
+            )));
+        }
         Work::Clean if node.maintenance => return Err(in_maintenance("cleaning", uuid)),
         _ => {}
     }
@@ -68,6 +73,8 @@ fn begin(world: &World, node: &mut Node, work: Work, body: &Value) {
         return;
     }
     node.target = Some(work.end());
+    let steps = body["clean_steps"].as_array().into_iter().flatten();
+    node.erases_by_hand = steps.filter_map(|step| step["step"].as_str()).any(|step| step.contains("erase"));
     node.locked = true;
     if let Some(info) = node.document["instance_info"].as_object_mut()
         && work == Work::Deploy

@@ -32,6 +32,8 @@ pub(crate) struct Node {
     pub(super) maintenance_reason: Option<String>,
     /// Why the conductor itself put it into maintenance.
     pub(super) fault: Option<&'static str>,
+    /// Whether the clean steps that were sent last erase anything.
+    pub(super) erases_by_hand: bool,
     /// What the last inspection saw.
     pub(super) inventory: Option<Value>,
     pub(super) traits: BTreeSet<String>,

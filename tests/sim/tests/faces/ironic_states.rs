@@ -167,3 +167,36 @@ async fn inspection_fills_in_the_real_machine_or_fails_as_on_the_emulator() {
     assert_eq!(got.status, 409);
     assert_eq!(bench.provision(&uuid, "manage").await, "manageable");
 }
+
+/// Source: `ironic/conductor/cleaning.py` and `manager.py` of 39.0.0.
+#[tokio::test]
+async fn a_retired_node_is_cleaned_by_itself_or_by_hand_and_lent_to_nobody_until_it_is_no_longer() {
+    let bench = Bench::new().await;
+    let (_, node) = bench.deployed("n1").await;
+    let path = format!("/v1/nodes/{node}");
+    let patch = async |field: &str, value: Value| {
+        let patch = json!([{"op": "add", "path": format!("/{field}"), "value": value}]);
+        bench.ironic("PATCH", &path, patch).await.status
+    };
+    assert_eq!(patch("retired", json!(true)).await, 200);
+    assert_eq!(patch("retired_reason", json!("old")).await, 200);
+    assert_eq!(bench.provision(&node, "deleted").await, "manageable");
+    let provide = async || bench.ironic("PUT", &format!("{path}/states/provision"), json!({"target": "provide"})).await;
+    let refused = provide().await;
+    assert_eq!((refused.status, refused.sentence().contains("because it is retired")), (400, true));
+
+    let clean = json!({"target": "clean", "clean_steps": [{"interface": "deploy", "step": "erase_devices"}]});
+    assert_eq!(bench.ironic("PUT", &format!("{path}/states/provision"), clean).await.status, 202);
+    assert_eq!(bench.settled(&node).await["provision_state"], "manageable");
+    assert_eq!(patch("retired", json!(false)).await, 200);
+    assert_eq!(bench.settled(&node).await["retired_reason"], Value::Null);
+    assert_eq!(bench.provision(&node, "provide").await, "available");
+    assert_eq!(patch("retired", json!(true)).await, 409);
+
+    // Without automated cleaning nothing holds it back.
+    bench.give_image(&node).await;
+    assert_eq!(bench.provision(&node, "active").await, "active");
+    assert_eq!((patch("automated_clean", json!(false)).await, patch("retired", json!(true)).await), (200, 200));
+    assert_eq!(bench.provision(&node, "deleted").await, "available");
+    assert_eq!(bench.ledger()["machines"]["data"].as_array().unwrap().len(), 1);
+}
