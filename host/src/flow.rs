@@ -10,6 +10,7 @@
 mod advance;
 mod list;
 mod runner;
+mod story;
 mod task;
 
 pub use advance::{Limits, Next, Signals, Wake, advance};

@@ -5,6 +5,7 @@
 
 mod backends;
 mod catalog;
+mod effects;
 mod flows;
 mod holdings;
 mod instances;
@@ -24,7 +25,8 @@ use tokio::sync::Notify;
 
 pub use backends::WriteRevision;
 pub use catalog::{Catalog, Remove};
-pub use flows::{Effect, FlowUpdate, Intent, RetryFlow, Transition};
+pub use effects::{Effect, Intent};
+pub use flows::{FlowUpdate, RetryFlow, Transition};
 pub use holdings::{HoldingFilter, Undone};
 pub use instances::{CreateInstance, Created, DeleteInstance, Deleting, InstanceChange, StartFlow};
 pub use observed::{Watched, WriteObserved};

@@ -12,15 +12,16 @@ use crate::model::{Direction, Ending, Fault, FaultKind, InstanceId, Phase};
 use crate::store::Effect;
 
 type Ends<S> = fn(InstanceId, &S, Ending, Option<&Fault>) -> Vec<Effect>;
+type Tasks<S> = Vec<Box<dyn Task<S>>>;
 type Again<S> = fn(&S, u32, &Fault) -> Option<u32>;
 
 /// A flow. Kind and version are in the row, so a flow ends under the list that it began with.
 pub struct List<S> {
     pub kind: &'static str,
     pub version: u32,
-    tasks: Vec<Box<dyn Task<S>>>,
+    tasks: Tasks<S>,
     /// The list of all rounds after this one.
-    fallback: Option<(u32, Vec<Box<dyn Task<S>>>)>,
+    fallback: Option<(u32, Tasks<S>)>,
     again: Again<S>,
     turns: bool,
     ends: Ends<S>,

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::advance::{Limits, Next, Signals, Wake, advance};
 use super::list::{Book, Page};
+use super::story;
 use super::task::{Begin, Cx, Left, Outcome};
 use crate::clock::Clock;
 use crate::config::Flows;
@@ -271,7 +272,7 @@ impl Inner {
             effects.extend(page.end(flow.instance, &state, next.position.phase, fault));
         }
         let names = page.map(|page| page.names(flow.position.round)).unwrap_or_default();
-        let progress = progress(&outcome, &next, left.backend.clone(), left.plugin.clone(), flow);
+        let progress = story::progress(&outcome, &next, left.backend.clone(), left.plugin.clone(), flow);
         let event = Event {
             seq: 0,
             at: now,
@@ -279,8 +280,8 @@ impl Inner {
             direction: direction(flow.position.phase),
             round: flow.position.round,
             attempt: flow.position.attempt,
-            kind: kind(&outcome, &next),
-            note: left.note.unwrap_or_else(|| note(&outcome, &next)),
+            kind: story::kind(&outcome, &next),
+            note: left.note.unwrap_or_else(|| story::note(&outcome, &next)),
             backend: left.backend,
             plugin: left.plugin,
             exchanges: left.exchanges,
@@ -347,42 +348,6 @@ fn checkpoint(flow: &Flow, outcome: Outcome, next: &Next) -> Option<Vec<u8>> {
         _ if next.task_over => None,
         Outcome::Pending { checkpoint, .. } => Some(checkpoint),
         _ => flow.checkpoint.clone(),
-    }
-}
-
-fn progress(outcome: &Outcome, next: &Next, backend: Option<String>, plugin: Option<String>, flow: &Flow) -> Progress {
-    if next.task_over {
-        return Progress::default();
-    }
-    let (backend, plugin) =
-        (backend.or_else(|| flow.progress.backend.clone()), plugin.or_else(|| flow.progress.plugin.clone()));
-    match outcome {
-        Outcome::Pending { percent, note, .. } => Progress { note: note.clone(), percent: *percent, backend, plugin },
-        Outcome::Retry { fault, .. } | Outcome::Fail(fault) => {
-            Progress { note: fault.message.clone(), percent: flow.progress.percent, backend, plugin }
-        }
-        Outcome::Done => Progress::default(),
-    }
-}
-
-fn kind(outcome: &Outcome, next: &Next) -> EventKind {
-    match outcome {
-        _ if next.position.phase == Phase::NeedsOperator => EventKind::NeedsOperator,
-        _ if next.fault.is_some() => EventKind::Failed,
-        Outcome::Done if next.position.phase.is_ended() => EventKind::Ended,
-        Outcome::Done => EventKind::Done,
-        Outcome::Pending { .. } => EventKind::Pending,
-        Outcome::Retry { .. } => EventKind::Retry,
-        Outcome::Fail(_) => EventKind::Failed,
-    }
-}
-
-fn note(outcome: &Outcome, next: &Next) -> String {
-    match (outcome, &next.fault) {
-        (_, Some(fault)) => fault.message.clone(),
-        (Outcome::Pending { note, .. }, None) => note.clone(),
-        (Outcome::Retry { fault, .. } | Outcome::Fail(fault), None) => fault.message.clone(),
-        (Outcome::Done, None) => String::new(),
     }
 }
 

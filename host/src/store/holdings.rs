@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
-use super::flows::Intent;
+use super::effects::Intent;
 use super::rows::{all, from_json, from_json_or_null, from_text, one, to_json};
 use super::{Error, Result, Store};
 use crate::model::{

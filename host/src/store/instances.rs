@@ -3,7 +3,8 @@
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
-use super::flows::{self, Effect};
+use super::effects::{self, Effect};
+use super::flows;
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store};
 use crate::model::{Event, Flow, FlowId, Instance, InstanceId, InstanceState, Millis, Name, Order};
@@ -58,7 +59,7 @@ impl Operation for CreateInstance {
         ])?;
         flows::insert(db, &self.flow, &self.event)?;
         for effect in &self.effects {
-            flows::apply_effect(db, self.flow.id, effect, self.event.at)?;
+            effects::apply(db, self.flow.id, effect, self.event.at)?;
         }
         Ok(Created::New)
     }
@@ -115,7 +116,7 @@ impl Operation for DeleteInstance {
         let flow = Flow { follows: runs.then_some(before), wake: (!runs).then_some(at), ..self.flow.clone() };
         flows::insert(db, &flow, &self.event)?;
         for effect in &self.effects {
-            flows::apply_effect(db, flow.id, effect, at)?;
+            effects::apply(db, flow.id, effect, at)?;
         }
         db.prepare_cached("UPDATE instance SET state = 'deleting', flow = ?2, updated_at = ?3 WHERE public_id = ?1")?
             .execute(params![id, flow.id.to_string(), at])?;
@@ -173,7 +174,7 @@ impl Operation for StartFlow {
         }
         flows::insert(db, &self.flow, &self.event)?;
         for effect in &self.effects {
-            flows::apply_effect(db, self.flow.id, effect, self.event.at)?;
+            effects::apply(db, self.flow.id, effect, self.event.at)?;
         }
         Ok(())
     }

@@ -1,0 +1,76 @@
+//! What operators bind and register: backends with their revisions, flavors, images, networks.
+
+use serde_json::{Map, Value};
+
+use super::{Error, Lifecycle, rules};
+use crate::driver::Call;
+use crate::model::{Digest, Fault, Flavor, FlowId, Image, Name, Network, OperationId, Revision, RevisionId, Role};
+use crate::store::{Catalog, Lane, WriteRevision};
+
+impl Lifecycle {
+    /// Writes a backend's next revision. `after`: the newest that the caller saw.
+    pub async fn bind(&self, draft: Revision, after: Option<RevisionId>) -> Result<RevisionId, Error> {
+        self.drivers.check_binding(&draft.digest, &draft)?;
+        let plugin = self.drivers.plugin(&draft.digest).ok_or_else(|| no_plugin(&draft.digest))?;
+        rules::can_undo(&plugin, &self.store.roles_held(&draft.backend).await?)?;
+        let write = WriteRevision {
+            revision: draft,
+            exclusive: plugin.manifest.exclusive.clone(),
+            after,
+            at: self.clock.now(),
+        };
+        Ok(self.store.write(Lane::Interactive, write).await?)
+    }
+
+    /// The next operation uses this plugin; those that run end on theirs.
+    pub async fn swap(&self, backend: &Name, digest: Digest) -> Result<RevisionId, Error> {
+        let newest = self.newest(backend).await?;
+        let after = newest.id;
+        self.bind(Revision { digest, ..newest }, Some(after)).await
+    }
+
+    /// What the far side says of itself, asked through the driver.
+    pub async fn probe(&self, backend: &Name) -> Result<Map<String, Value>, Error> {
+        let newest = self.newest(backend).await?;
+        let refused = |fault: Fault| Error::Refused { code: "backend-probe-failed", message: fault.message };
+        let prober = self.drivers.prober(newest.id).await.map_err(refused)?;
+        let operation = OperationId(format!("probe-{}", FlowId::fresh().0.simple()));
+        let call = Call { operation, attempt: 1, checkpoint: None, access_of: None };
+        prober.probe(call).await.result.map_err(refused)
+    }
+
+    pub async fn put_flavor(&self, flavor: Flavor) -> Result<(), Error> {
+        flavor.check()?;
+        rules::serves(&self.drivers, &self.store, &flavor).await?;
+        for (role, backends) in [(Role::Compose, &flavor.route.compose), (Role::Deploy, &flavor.route.deploy)] {
+            for backend in backends {
+                let abilities = self.abilities(backend).await;
+                rules::within(&flavor, role, backend, &abilities)?;
+            }
+        }
+        Ok(self.store.write(Lane::Interactive, Catalog::Flavor(flavor, self.clock.now())).await?)
+    }
+
+    pub async fn put_network(&self, network: Network) -> Result<(), Error> {
+        Ok(self.store.write(Lane::Interactive, Catalog::Network(network, self.clock.now())).await?)
+    }
+
+    pub async fn put_image(&self, image: Image) -> Result<(), Error> {
+        Ok(self.store.write(Lane::Interactive, Catalog::Image(image, self.clock.now())).await?)
+    }
+
+    /// Empty when the far side does not answer: then the flow will say what it cannot do.
+    async fn abilities(&self, backend: &Name) -> Map<String, Value> {
+        let answer = self.probe(backend).await.unwrap_or_default();
+        answer.get("abilities").and_then(Value::as_object).cloned().unwrap_or_default()
+    }
+
+    pub(super) async fn newest(&self, backend: &Name) -> Result<Revision, Error> {
+        let newest = self.store.newest_revision(backend).await?;
+        newest.ok_or_else(|| Error::NotFound { what: "backend", name: backend.to_string() })
+    }
+}
+
+fn no_plugin(digest: &Digest) -> Error {
+    Error::NotFound { what: "plugin", name: digest.to_string() }
+}

@@ -1,0 +1,199 @@
+//! What users may wish of instances: each writes an intent and answers at once; a flow does the work.
+
+use super::{Error, Lifecycle, create, delete, power, rebuild, rules};
+use crate::driver::PowerWish;
+use crate::flow::first;
+use crate::model::{
+    Direction, Event, EventKind, FlowId, Instance, InstanceId, InstanceState, Name, Order, Phase, Project,
+};
+use crate::store::{self, CreateInstance, Created, DeleteInstance, Deleting, Lane, RetryFlow, StartFlow};
+
+/// What a user orders.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub name: Name,
+    pub flavor: Name,
+    pub image: Name,
+    /// The instance's name, when it is none.
+    pub hostname: Option<String>,
+    pub ssh_keys: Vec<String>,
+    pub user_data: Option<String>,
+    pub networks: Vec<Name>,
+    /// A pre-set node that an operator chose, by the far side's name or uuid.
+    pub node: Option<String>,
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Lifecycle {
+    /// Writes the intent to create. A repeat with the same key and request answers the first one's id.
+    pub async fn create(
+        &self,
+        project: Project,
+        request: Request,
+        idempotency: Option<(String, Vec<u8>)>,
+    ) -> Result<InstanceId, Error> {
+        let order = self.order(request.clone()).await?;
+        let (id, now) = (InstanceId::fresh(), self.clock.now());
+        let state = create::Create::of(order.clone());
+        let kind = (FlowId::fresh(), state.kind(), create::VERSION);
+        let bytes = state.to_bytes()?;
+        let (flow, event, effects) = first(&self.book, &self.site, kind, (project.clone(), id), bytes, now);
+        let instance = Instance {
+            id,
+            project,
+            name: request.name,
+            order,
+            state: InstanceState::Creating,
+            composed: None,
+            reason: None,
+            addresses: serde_json::Map::new(),
+            unverified: Vec::new(),
+            degraded: None,
+            off: false,
+            flow: flow.id,
+            created_at: now,
+            updated_at: now,
+        };
+        match self
+            .store
+            .write(Lane::Interactive, CreateInstance { instance, flow, event, effects, idempotency })
+            .await?
+        {
+            Created::New => Ok(id),
+            Created::Before(first) => Ok(first),
+            Created::KeyReused => Err(Error::Refused {
+                code: "idempotency-key-reused",
+                message: "this Idempotency-Key came with another request before: send a new key for a new request"
+                    .into(),
+            }),
+        }
+    }
+
+    /// Writes the intent to delete; a create that runs is cancelled by it. Repeatable.
+    pub async fn delete(&self, project: Option<Project>, id: InstanceId) -> Result<FlowId, Error> {
+        let instance = self.here(project, id).await?;
+        let now = self.clock.now();
+        let state = delete::Delete::of(&instance);
+        let kind = (FlowId::fresh(), delete::KIND, delete::VERSION);
+        let bytes = state.to_bytes()?;
+        let (flow, event, effects) = first(&self.book, &self.site, kind, (instance.project, id), bytes, now);
+        let flow_id = flow.id;
+        let cancelled = self.wish(EventKind::CancelAsked, "the instance is to be deleted");
+        match self
+            .store
+            .write(Lane::Interactive, DeleteInstance { instance: id, flow, event, cancelled, effects })
+            .await?
+        {
+            Deleting::Started => Ok(flow_id),
+            Deleting::Already(flow) => Ok(flow),
+        }
+    }
+
+    /// Writes the intent to change the power of an active instance's machine.
+    pub async fn power(&self, project: Option<Project>, id: InstanceId, wish: PowerWish) -> Result<FlowId, Error> {
+        let instance = self.here(project, id).await?;
+        let kind = (FlowId::fresh(), power::KIND, power::VERSION);
+        self.start(instance, kind, power::Power { wish }.to_bytes()?).await
+    }
+
+    /// Writes the intent to put an image on the machine anew: the one that it has, or another.
+    pub async fn rebuild(
+        &self,
+        project: Option<Project>,
+        id: InstanceId,
+        image: Option<Name>,
+    ) -> Result<FlowId, Error> {
+        let instance = self.here(project, id).await?;
+        let mut order = instance.order.clone();
+        if let Some(name) = image {
+            let found = self.store.image(&name).await?;
+            order.image = found.ok_or_else(|| Error::NotFound { what: "image", name: name.to_string() })?;
+            rules::image_reaches(&order.image, &order.route.deploy, &order.flavor)?;
+        }
+        let enrolled = self.store.node_of(id).await?;
+        let kind = (FlowId::fresh(), rebuild::KIND, rebuild::VERSION);
+        self.start(instance, kind, create::Create::on(order, enrolled).to_bytes()?).await
+    }
+
+    /// A person looked: a flow that rests goes on where it rested.
+    pub async fn retry(&self, id: FlowId) -> Result<(), Error> {
+        let flow = self.store.flow(id).await?.ok_or_else(|| Error::NotFound { what: "flow", name: id.to_string() })?;
+        let phase = if self.book.turns(&flow.kind, flow.version) { Phase::Backward } else { Phase::Forward };
+        let event = self.wish(EventKind::Resumed, "an operator asked to try again");
+        let retried = self.store.write(Lane::Interactive, RetryFlow { flow: id, phase, event }).await;
+        retried.map_err(|error| match error {
+            store::Error::Refused(message) => Error::Refused { code: "flow-does-not-rest", message },
+            other => other.into(),
+        })
+    }
+
+    async fn here(&self, project: Option<Project>, id: InstanceId) -> Result<Instance, Error> {
+        match self.store.instance(project, id).await? {
+            Some((instance, false)) => Ok(instance),
+            _ => Err(Error::NotFound { what: "instance", name: id.to_string() }),
+        }
+    }
+
+    /// One flow at a time works on an instance.
+    async fn start(&self, of: Instance, kind: (FlowId, &str, u32), state: Vec<u8>) -> Result<FlowId, Error> {
+        let (flow, event, effects) = first(&self.book, &self.site, kind, (of.project, of.id), state, self.clock.now());
+        let id = flow.id;
+        let started = self.store.write(Lane::Interactive, StartFlow { instance: of.id, flow, event, effects }).await;
+        match started {
+            Ok(()) => Ok(id),
+            Err(store::Error::Refused(message)) => Err(Error::Refused { code: "instance-busy", message }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Flavor and image as they are now: the instance keeps them.
+    async fn order(&self, request: Request) -> Result<Order, Error> {
+        let not_found = |what, name: &Name| Error::NotFound { what, name: name.to_string() };
+        let flavor = self.store.flavor(&request.flavor).await?.ok_or_else(|| not_found("flavor", &request.flavor))?;
+        let image = self.store.image(&request.image).await?.ok_or_else(|| not_found("image", &request.image))?;
+        rules::image_reaches(&image, &flavor.route.deploy, &flavor.name)?;
+        let mut networks = Vec::new();
+        for name in &request.networks {
+            networks.push(self.store.network(name).await?.ok_or_else(|| not_found("network", name))?);
+        }
+        let networks = rules::laid_over(&networks, &flavor)?;
+        let mut shape = flavor.shape;
+        if let Some(node) = request.node {
+            rules::may_choose(&flavor.route, &flavor.name)?;
+            shape.properties.insert("node".into(), node.into());
+        }
+        let order = Order {
+            flavor: flavor.name,
+            shape,
+            networks,
+            route: flavor.route,
+            erase: flavor.erase,
+            image,
+            hostname: request.hostname.unwrap_or_else(|| request.name.to_string()),
+            ssh_keys: request.ssh_keys,
+            user_data: request.user_data,
+            metadata: request.metadata,
+        };
+        order.check()?;
+        for backend in order.route.backends() {
+            self.newest(backend).await?;
+        }
+        Ok(order)
+    }
+
+    fn wish(&self, kind: EventKind, note: &str) -> Event {
+        Event {
+            seq: 0,
+            at: self.clock.now(),
+            task: String::new(),
+            direction: Direction::Execute,
+            round: 0,
+            attempt: 0,
+            kind,
+            note: note.into(),
+            backend: None,
+            plugin: None,
+            exchanges: Vec::new(),
+        }
+    }
+}

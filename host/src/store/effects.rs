@@ -1,0 +1,90 @@
+//! What a transition changes beside its flow: holdings, instances, quarantine. One transaction with the flow's own row.
+
+use rusqlite::{Connection, params};
+use serde_json::{Map, Value};
+
+use super::instances::{self, InstanceChange};
+use super::{Result, holdings, quarantine};
+use crate::model::{Fault, FlowId, HoldingId, InstanceId, Mark, Millis, Name, Node, OperationId, Role};
+
+/// What a transition changes beside the flow itself.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a transition has one to three of them")]
+pub enum Effect {
+    /// A doing operation begins: from now on something may have been taken.
+    Intend(Intent),
+    /// The doing verb's newest checkpoint.
+    Trail {
+        operation: OperationId,
+        checkpoint: Vec<u8>,
+    },
+    /// The doing verb answered. Refused with [`Error::Owned`] when another instance has the handle or the machine.
+    Hold {
+        operation: OperationId,
+        handle: String,
+        facts: Map<String, Value>,
+        node: Option<Node>,
+    },
+    /// The doing verb answered something that must not be undone by itself: a person looks first.
+    Dispute {
+        operation: OperationId,
+        fault: Fault,
+    },
+    /// An undo begins: it runs on the backend's newest revision of this moment.
+    BeginUndo {
+        instance: InstanceId,
+        role: Role,
+    },
+    /// The undo's end was confirmed.
+    Settle(HoldingId),
+    /// Why an undo did not end.
+    Owe {
+        holding: HoldingId,
+        fault: Fault,
+    },
+    /// This node failed: no claim gets it until an operator clears it.
+    Quarantine {
+        backend: Name,
+        handle: String,
+        cause: Fault,
+    },
+    Instance(InstanceChange),
+}
+
+/// The first word of a holding.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    pub instance: InstanceId,
+    pub role: Role,
+    pub backend: Name,
+    pub operation: OperationId,
+    pub mark: Mark,
+}
+
+pub(super) fn apply(db: &Connection, flow: FlowId, effect: &Effect, at: Millis) -> Result<()> {
+    match effect {
+        Effect::Intend(intent) => {
+            holdings::intend(db, intent, at)?;
+            take_turn(db, flow, intent)
+        }
+        Effect::Trail { operation, checkpoint } => holdings::trail(db, operation, checkpoint),
+        Effect::Hold { operation, handle, facts, node } => holdings::hold(db, operation, handle, facts, node.as_ref()),
+        Effect::Dispute { operation, fault } => holdings::dispute(db, operation, fault),
+        Effect::BeginUndo { instance, role } => holdings::begin_undo(db, *instance, *role),
+        Effect::Settle(holding) => holdings::settle(db, *holding),
+        Effect::Owe { holding, fault } => holdings::owe(db, *holding, fault),
+        Effect::Quarantine { backend, handle, cause } => quarantine::add(db, backend, handle, cause, at),
+        Effect::Instance(change) => instances::change(db, change, at),
+    }
+}
+
+/// Stands in line where the backend's revision says that this verb runs one at a time.
+fn take_turn(db: &Connection, flow: FlowId, intent: &Intent) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE flow SET exclusive = ?2 || '/' || ?3 WHERE public_id = ?1 AND EXISTS (
+             SELECT 1 FROM holding h JOIN revision r ON r.id = h.revision
+             WHERE h.operation = ?4 AND instr(r.exclusive, ',' || ?3 || ',') > 0)",
+    )?
+    .execute(params![flow.to_string(), intent.backend.as_str(), intent.role.as_str(), intent.operation.0])?;
+    Ok(())
+}
