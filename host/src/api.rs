@@ -18,11 +18,13 @@ mod holdings;
 mod images;
 mod instances;
 mod metrics;
+mod networks;
 mod nodes;
 mod openapi;
 mod page;
 mod plugin_ref;
 mod plugins;
+mod quarantine;
 mod requests;
 mod root;
 mod secrets;
@@ -76,6 +78,7 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(root::routes())
         .merge(flavors::routes())
         .merge(images::routes())
+        .merge(networks::routes())
         .merge(backends::routes())
         .merge(plugins::routes(config.sandbox.plugin))
         .merge(secrets::routes())
@@ -83,6 +86,7 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(instances::routes())
         .merge(nodes::routes())
         .merge(holdings::routes())
+        .merge(quarantine::routes())
         .merge(flows::routes())
         .merge(events::routes())
         .merge(health::routes())

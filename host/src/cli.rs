@@ -9,6 +9,7 @@ mod follow;
 mod instance;
 mod output;
 mod plugin;
+mod quarantine;
 mod secret;
 mod serve;
 mod token;
@@ -38,7 +39,7 @@ pub struct Arguments {
 enum Command {
     /// Runs the service.
     Serve(serve::Options),
-    /// What users order: create, list, show, delete.
+    /// What users order: create, list, show, power, rebuild, delete.
     #[command(subcommand)]
     Instance(instance::Command),
     /// The shapes that may be ordered.
@@ -47,6 +48,9 @@ enum Command {
     /// What may be put on a node.
     #[command(subcommand)]
     Image(catalog::Command),
+    /// What an instance may be connected to.
+    #[command(subcommand)]
+    Network(catalog::Command),
     /// Far-side services, each bound to a driver.
     #[command(subcommand)]
     Backend(backend::Command),
@@ -62,6 +66,9 @@ enum Command {
     /// What is done, and what it waits for.
     #[command(subcommand)]
     Flow(flow::Command),
+    /// Nodes that failed, and are left alone until you looked at them.
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
     /// Compiles a component; `serve` calls it in a process of its own.
     #[command(hide = true)]
     CompilePlugin { input: PathBuf, output: PathBuf },
@@ -102,11 +109,13 @@ fn dispatch(Arguments { at, format: output, command }: Arguments) -> anyhow::Res
             Command::Instance(command) => command.run(&client()?, output).await,
             Command::Flavor(command) => command.run(&client()?, output, catalog::FLAVORS).await,
             Command::Image(command) => command.run(&client()?, output, catalog::IMAGES).await,
+            Command::Network(command) => command.run(&client()?, output, catalog::NETWORKS).await,
             Command::Backend(command) => command.run(&client()?, output).await,
             Command::Plugin(command) => command.run(client, output).await,
             Command::Secret(command) => command.run(&client()?, output).await,
             Command::Token(command) => command.run(&client()?, output).await,
             Command::Flow(command) => command.run(&client()?, output).await,
+            Command::Quarantine(command) => command.run(&client()?, output).await,
             Command::CompilePlugin { .. } => Ok(()),
         }
     })

@@ -1,4 +1,9 @@
-//! Instances: POST and DELETE write an intent and answer 202 with the flow to follow; GET shows the record and what it waits for.
+//! Instances: POST writes an intent and answers 202 with the flow to follow; GET shows the record and what it waits for.
+//!
+//! `instances/verbs.rs` has what may be wished of one that is there, `instances/view.rs` how it is shown.
+
+mod verbs;
+mod view;
 
 use axum::Json;
 use axum::extract::State;
@@ -6,7 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -14,14 +19,18 @@ use super::App;
 use super::auth::{Caller, Member, Reader};
 use super::body::{Asked, Body, Id, Key};
 use super::error::{Problem, Result};
-use super::flavors::ShapeBody;
 use super::page::{Page, Paging};
-use super::time;
 use crate::lifecycle::Request;
-use crate::model::{Erase, Flow, FlowId, Instance, InstanceId, Name, Phase};
+use crate::model::{Instance, InstanceId, InstanceState, Name};
+use view::InstanceView;
+
+/// Networks of one order, at most.
+const NETWORKS: usize = 16;
+/// Records read at once while a filter leaves some out.
+const AT_ONCE: usize = 1000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show)).merge(verbs::routes())
 }
 
 /// What a user orders.
@@ -53,85 +62,41 @@ struct NewInstance {
     metadata: Map<String, Value>,
 }
 
-/// What a user asked for, and how far it is.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Instance)]
-struct InstanceView {
-    id: String,
-    project: String,
-    name: String,
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Of {
     /// creating, active, deleting or failed.
-    state: &'static str,
-    flavor: String,
-    shape: ShapeBody,
-    image: String,
-    hostname: String,
-    ssh_keys: Vec<String>,
-    metadata: Map<String, Value>,
-    #[schema(value_type = String)]
-    erase: Erase,
-    /// Whether its node was made for it; null until that is known.
-    composed: Option<bool>,
-    /// Why it is failed, in one sentence.
-    reason: Option<String>,
-    addresses: Map<String, Value>,
-    /// What nobody could compare with what was asked.
-    unverified: Vec<String>,
-    /// What the last look at its machine found wrong; null when nothing was.
-    degraded: Option<String>,
-    /// The flow that works on it, or worked on it last.
-    flow: String,
-    links: Links,
-    /// What happens now; null when nothing does. Left out in lists.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    now: Option<Now>,
-    created_at: String,
-    updated_at: String,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct Links {
-    #[serde(rename = "self")]
-    this: String,
-    flow: String,
-    events: String,
-}
-
-/// Where the work stands.
-#[derive(Debug, Serialize, ToSchema)]
-struct Now {
-    task: String,
-    since: String,
-    /// One sentence: for what, and who acts next.
-    waits_for: String,
-    /// Null while it waits for another flow or for a person.
-    next_try: Option<String>,
-    /// The next step is an operator's.
-    needs_operator: bool,
-}
-
-/// A wish that was written down, and the flow that does it.
-#[derive(Debug, Serialize, ToSchema)]
-struct Deleting {
-    id: String,
-    flow: String,
-    links: Links,
+    #[param(value_type = Option<String>)]
+    state: Option<InstanceState>,
+    /// True: those that the last look found something wrong with; false: the others.
+    degraded: Option<bool>,
 }
 
 /// The project's instances, oldest first; for an operator those of all projects.
-#[utoipa::path(get, path = "/v1/instances", tag = "instances", params(Paging), responses((status = 200, body = Page<InstanceView>)))]
+#[utoipa::path(get, path = "/v1/instances", tag = "instances", params(Paging, Of), responses((status = 200, body = Page<InstanceView>)))]
 async fn list(
     Reader(caller): Reader,
     State(app): State<App>,
     Asked(paging): Asked<Paging>,
+    Asked(of): Asked<Of>,
 ) -> Result<Json<Page<InstanceView>>> {
     let limit = paging.limit()?;
     let after = paging.after("instances")?.map(|id| id.parse::<InstanceId>());
-    let after =
+    let mut after =
         after.transpose().map_err(|_| Problem::new("invalid-cursor", "the cursor was not made by this list"))?;
-    let instances = app.store().instances(caller.scope, after, limit + 1).await?;
-    let page = Page::of("instances", limit, instances, |instance| instance.id.to_string());
-    Ok(Json(page.map(|instance| InstanceView::of(instance, None))))
+    let at_once = if of.takes_all() { limit + 1 } else { AT_ONCE };
+    let mut found = Vec::new();
+    loop {
+        let read = app.store().instances(caller.scope.clone(), after, at_once).await?;
+        after = read.last().map(|instance| instance.id);
+        let all = read.len() < at_once;
+        found.extend(read.into_iter().filter(|instance| of.takes(instance)));
+        if all || found.len() > limit {
+            break;
+        }
+    }
+    let page = Page::of("instances", limit, found, |instance| instance.id.to_string());
+    Ok(Json(page.map(InstanceView::of)))
 }
 
 /// Orders an instance. With an Idempotency-Key a repeat answers the first one's.
@@ -148,36 +113,24 @@ async fn create(
     if node.is_some() && !caller.is_operator() {
         return Err(Problem::new("role-too-small", "only an operator chooses the node"));
     }
+    if networks.len() > NETWORKS {
+        return Err(Problem::new("invalid-field", format!("networks: at most {NETWORKS}")));
+    }
     let request = Request { name, flavor, image, hostname, ssh_keys, user_data, networks, node, metadata };
     let project = caller.project.clone();
     let id = app.lifecycle.create(project.clone(), request, idempotency).await.map_err(Problem::in_body)?;
     let instance = app.store().instance(Some(project), id).await?;
     // Also one that is gone by now: a repeat of the key long after.
     let (instance, _) = instance.ok_or_else(|| Problem::not_found("instance", id))?;
-    let location = format!("/v1/instances/{id}");
-    let now = now(&app, instance.flow).await?;
-    Ok((StatusCode::ACCEPTED, AppendHeaders([(header::LOCATION, location)]), Json(InstanceView::of(instance, now))))
+    let location = [(header::LOCATION, format!("/v1/instances/{id}"))];
+    Ok((StatusCode::ACCEPTED, AppendHeaders(location), Json(InstanceView::whole(&app, instance).await?)))
 }
 
 /// One instance, and what it waits for.
 #[utoipa::path(get, path = "/v1/instances/{id}", tag = "instances", params(("id" = String, Path)), responses((status = 200, body = InstanceView)))]
 async fn show(Reader(caller): Reader, State(app): State<App>, Id(id): Id<InstanceId>) -> Result<Json<InstanceView>> {
     let instance = here(&app, &caller, id).await?;
-    let now = now(&app, instance.flow).await?;
-    Ok(Json(InstanceView::of(instance, now)))
-}
-
-/// Deletes an instance; one that is still made is cancelled first. Repeatable: the flow is the same until it is gone.
-#[utoipa::path(delete, path = "/v1/instances/{id}", tag = "instances", params(("id" = String, Path)), responses((status = 202, body = Deleting)))]
-async fn delete(Member(caller): Member, State(app): State<App>, Id(id): Id<InstanceId>) -> Result<impl IntoResponse> {
-    here(&app, &caller, id).await?;
-    let flow = app.lifecycle.delete(caller.scope, id).await?;
-    let links = Links::of(id, flow);
-    Ok((
-        StatusCode::ACCEPTED,
-        AppendHeaders([(header::LOCATION, links.flow.clone())]),
-        Json(Deleting { id: id.to_string(), flow: flow.to_string(), links }),
-    ))
+    Ok(Json(InstanceView::whole(&app, instance).await?))
 }
 
 async fn here(app: &App, caller: &Caller, id: InstanceId) -> Result<Instance> {
@@ -190,74 +143,13 @@ async fn here(app: &App, caller: &Caller, id: InstanceId) -> Result<Instance> {
     }
 }
 
-async fn now(app: &App, flow: FlowId) -> Result<Option<Now>> {
-    let flow = app.store().flow(flow).await?;
-    Ok(flow.filter(|flow| !flow.position.phase.is_ended()).map(|flow| Now::of(app, &flow)))
-}
-
-impl Now {
-    fn of(app: &App, flow: &Flow) -> Self {
-        let tasks = app.lifecycle.tasks(flow);
-        Self {
-            task: tasks.get(flow.position.task).copied().unwrap_or_default().to_owned(),
-            since: time::show(flow.task_since),
-            waits_for: app.lifecycle.waits_for(flow),
-            next_try: flow.wake.map(time::show),
-            needs_operator: flow.position.phase == Phase::NeedsOperator,
-        }
+impl Of {
+    fn takes_all(&self) -> bool {
+        self.state.is_none() && self.degraded.is_none()
     }
-}
 
-impl Links {
-    fn of(instance: InstanceId, flow: FlowId) -> Self {
-        Self {
-            this: format!("/v1/instances/{instance}"),
-            flow: format!("/v1/flows/{flow}"),
-            events: format!("/v1/flows/{flow}/events"),
-        }
-    }
-}
-
-impl InstanceView {
-    fn of(instance: Instance, now: Option<Now>) -> Self {
-        let Instance {
-            id,
-            project,
-            name,
-            order,
-            state,
-            composed,
-            reason,
-            addresses,
-            unverified,
-            degraded,
-            off: _,
-            flow,
-            created_at,
-            updated_at,
-        } = instance;
-        Self {
-            id: id.to_string(),
-            project: project.to_string(),
-            name: name.to_string(),
-            state: state.as_str(),
-            flavor: order.flavor.to_string(),
-            shape: order.shape.into(),
-            image: order.image.name.to_string(),
-            hostname: order.hostname,
-            ssh_keys: order.ssh_keys,
-            metadata: order.metadata,
-            erase: order.erase,
-            composed,
-            reason,
-            addresses,
-            unverified,
-            degraded,
-            flow: flow.to_string(),
-            links: Links::of(id, flow),
-            now,
-            created_at: time::show(created_at),
-            updated_at: time::show(updated_at),
-        }
+    fn takes(&self, instance: &Instance) -> bool {
+        self.state.is_none_or(|state| instance.state == state)
+            && self.degraded.is_none_or(|degraded| instance.degraded.is_some() == degraded)
     }
 }

@@ -1,4 +1,4 @@
-//! `flavor` and `image`: put, list, show, remove.
+//! `flavor`, `image` and `network`: put, list, show, remove.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub(super) enum Command {
     },
 }
 
-/// One of the two catalogs.
+/// One of the three catalogs.
 #[derive(Clone, Copy)]
 pub(super) struct Catalog {
     path: &'static str,
@@ -38,6 +38,7 @@ pub(super) const FLAVORS: Catalog = Catalog {
         ("CORES", "/shape/cores"),
         ("MIB", "/shape/memory_mib"),
         ("DISKS GIB", "/shape/disks_gib"),
+        ("CLAIM", "/route/claim"),
         ("COMPOSE", "/route/compose"),
         ("ENROLL", "/route/enroll"),
         ("DEPLOY", "/route/deploy"),
@@ -47,6 +48,9 @@ pub(super) const FLAVORS: Catalog = Catalog {
 
 pub(super) const IMAGES: Catalog =
     Catalog { path: "/v1/images", columns: &[("NAME", "/name"), ("BACKENDS", "/backends")] };
+
+pub(super) const NETWORKS: Catalog =
+    Catalog { path: "/v1/networks", columns: &[("NAME", "/name"), ("BACKENDS", "/backends")] };
 
 impl Command {
     pub(super) async fn run(self, client: &Client, output: Format, catalog: Catalog) -> anyhow::Result<()> {

@@ -56,12 +56,18 @@ impl Client {
 
     /// The items of all pages.
     pub(super) async fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        self.list_of(path, &[]).await
+    }
+
+    /// The items of all pages that fit each `name=value`.
+    pub(super) async fn list_of(&self, path: &str, query: &[String]) -> anyhow::Result<Vec<Value>> {
+        let query: String = query.iter().map(|pair| format!("&{pair}")).collect();
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             // A cursor is letters and digits.
             let after = cursor.as_ref().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-            let mut page: Value = self.get(&format!("{path}?limit=500{after}")).await?;
+            let mut page: Value = self.get(&format!("{path}?limit=500{after}{query}")).await?;
             if let Some(Value::Array(more)) = page.get_mut("items").map(Value::take) {
                 items.extend(more);
             }
@@ -133,6 +139,14 @@ impl Client {
         let to_do = problem["what_to_do"].as_str().map(str::to_owned);
         Err(Failed { what: format!("{detail} ({code})"), to_do }.into())
     }
+}
+
+/// One segment of a path, whatever is in it.
+pub(super) fn segment(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    text.bytes().fold(String::new(), |path, byte| {
+        if plain(byte) { path + char::from(byte).encode_utf8(&mut [0]) } else { path + &format!("%{byte:02X}") }
+    })
 }
 
 /// The cause of an error that waiting may cure.

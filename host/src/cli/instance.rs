@@ -1,4 +1,4 @@
-//! `instance`: create, list, show, delete; with `--wait` each task is shown live.
+//! `instance`: create, list, show, power, rebuild, delete; with `--wait` each task is shown live.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Failed;
-use super::client::Client;
+use super::client::{Client, segment};
 use super::follow::follow;
 use super::output::{Format, say};
 
@@ -28,6 +28,12 @@ pub(super) enum Command {
         ssh_key_file: Vec<PathBuf>,
         #[arg(long, value_name = "FILE")]
         user_data_file: Option<PathBuf>,
+        /// May be given several times.
+        #[arg(long)]
+        network: Vec<String>,
+        /// A machine that exists, by the far side's name or uuid: an operator's choice.
+        #[arg(long)]
+        node: Option<String>,
         /// Makes a repeat of this command harmless.
         #[arg(long, value_name = "KEY")]
         idempotency_key: Option<String>,
@@ -35,9 +41,34 @@ pub(super) enum Command {
         #[arg(long)]
         wait: bool,
     },
-    List,
+    List {
+        /// creating, active, deleting or failed.
+        #[arg(long)]
+        state: Option<String>,
+        /// Only those that the last look found something wrong with.
+        #[arg(long)]
+        degraded: bool,
+    },
     Show {
         name_or_id: String,
+    },
+    /// Changes the power of the machine.
+    Power {
+        name_or_id: String,
+        wish: Wish,
+        /// Shows each task until it is done.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Puts the image on the machine anew, or another one.
+    Rebuild {
+        name_or_id: String,
+        /// The one that it has when left out.
+        #[arg(long)]
+        image: Option<String>,
+        /// Shows each task until it is done.
+        #[arg(long)]
+        wait: bool,
     },
     /// Deletes an instance, also one that is still made.
     Delete {
@@ -48,10 +79,31 @@ pub(super) enum Command {
     },
 }
 
+/// A soft one asks the operating system first.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum Wish {
+    On,
+    Off,
+    Reboot,
+    SoftOff,
+    SoftReboot,
+}
+
 impl Command {
     pub(super) async fn run(self, client: &Client, output: Format) -> anyhow::Result<()> {
         match self {
-            Self::Create { name, flavor, image, hostname, ssh_key_file, user_data_file, idempotency_key, wait } => {
+            Self::Create {
+                name,
+                flavor,
+                image,
+                hostname,
+                ssh_key_file,
+                user_data_file,
+                network,
+                node,
+                idempotency_key,
+                wait,
+            } => {
                 let body = json!({
                     "name": name,
                     "flavor": flavor,
@@ -59,12 +111,14 @@ impl Command {
                     "hostname": hostname,
                     "ssh_keys": keys(&ssh_key_file)?,
                     "user_data": user_data_file.as_deref().map(read).transpose()?,
+                    "networks": network,
+                    "node": node,
                 });
                 let key = idempotency_key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
                 let instance = client.post_once("/v1/instances", &body, &key).await?;
                 if wait { made(client, &instance, output).await? } else { output.one(&instance) }
             }
-            Self::List => {
+            Self::List { state, degraded } => {
                 let columns = [
                     ("ID", "/id"),
                     ("NAME", "/name"),
@@ -73,13 +127,27 @@ impl Command {
                     ("IMAGE", "/image"),
                     ("PROJECT", "/project"),
                     ("CREATED", "/created_at"),
+                    ("DEGRADED", "/degraded"),
                     ("REASON", "/reason"),
                 ];
-                output.list(&columns, &client.list("/v1/instances").await?);
+                let state = state.map(|state| format!("state={}", segment(&state)));
+                let wanted: Vec<_> = state.into_iter().chain(degraded.then(|| "degraded=true".to_owned())).collect();
+                output.list(&columns, &client.list_of("/v1/instances", &wanted).await?);
             }
             Self::Show { name_or_id } => {
                 let id = find(client, &name_or_id).await?;
                 output.one(&client.get(&format!("/v1/instances/{id}")).await?);
+            }
+            Self::Power { name_or_id, wish, wait } => {
+                let id = find(client, &name_or_id).await?;
+                let started =
+                    client.post(&format!("/v1/instances/{id}/power"), &json!({ "wish": wish.word() })).await?;
+                if wait { done(client, &started, &name_or_id, output).await? } else { output.one(&started) }
+            }
+            Self::Rebuild { name_or_id, image, wait } => {
+                let id = find(client, &name_or_id).await?;
+                let started = client.post(&format!("/v1/instances/{id}/rebuild"), &json!({ "image": image })).await?;
+                if wait { done(client, &started, &name_or_id, output).await? } else { output.one(&started) }
             }
             Self::Delete { name_or_id, wait } => {
                 let id = find(client, &name_or_id).await?;
@@ -104,6 +172,18 @@ async fn made(client: &Client, instance: &Value, output: Format) -> anyhow::Resu
         say(&client.get(&format!("/v1/instances/{id}")).await?.to_string());
     }
     output.done(&format!("instance {id} is active"));
+    Ok(())
+}
+
+async fn done(client: &Client, started: &Value, name: &str, output: Format) -> anyhow::Result<()> {
+    let flow = text(started, "flow");
+    output.done(&format!("instance {}, flow {flow}", text(started, "id")));
+    let ended = follow(client, flow, output).await?;
+    if ended["phase"] != "done" {
+        let why = ended["fault"]["message"].as_str().unwrap_or("its flow did not end well");
+        bail!(Failed::new(format!("instance {name}: {why}"), format!("see `moganite flow show {flow}`")));
+    }
+    output.done(&format!("instance {name} is as you wished"));
     Ok(())
 }
 
@@ -152,6 +232,19 @@ fn keys(files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
 
 fn read(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))
+}
+
+impl Wish {
+    /// As the API has it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Reboot => "reboot",
+            Self::SoftOff => "soft-off",
+            Self::SoftReboot => "soft-reboot",
+        }
+    }
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {

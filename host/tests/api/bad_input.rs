@@ -30,7 +30,7 @@ async fn each_mistake_in_an_order_has_its_code() {
         change(&mut order);
         order
     };
-    let cases: [(&str, Value, u16, &str); 15] = [
+    let cases: [(&str, Value, u16, &str); 18] = [
         ("an unknown flavor", order(|o| o["flavor"] = json!("huge")), 422, "unknown-flavor"),
         ("an unknown image", order(|o| o["image"] = json!("windows")), 422, "unknown-image"),
         ("a name over length", order(|o| o["name"] = json!("x".repeat(64))), 422, "invalid-field"),
@@ -45,6 +45,9 @@ async fn each_mistake_in_an_order_has_its_code() {
         ("user data over length", order(|o| o["user_data"] = json!("x".repeat(65_536))), 422, "invalid-field"),
         ("metadata over length", order(|o| o["metadata"] = json!({"k": "x".repeat(16_384)})), 422, "invalid-field"),
         ("metadata that is no object", order(|o| o["metadata"] = json!([])), 422, "invalid-field"),
+        ("an unknown network", order(|o| o["networks"] = json!(["blue"])), 422, "unknown-network"),
+        ("seventeen networks", order(|o| o["networks"] = json!(vec!["blue"; 17])), 422, "invalid-field"),
+        ("a node where none is claimed", order(|o| o["node"] = json!("n-1")), 422, "node-of-composed-flavor"),
         ("a list", json!(["web-1", "small", "cirros", null, [], null, {}]), 422, "invalid-field"),
     ];
     for (what, order, status, code) in cases {
@@ -97,6 +100,8 @@ async fn each_broken_request_has_its_code() {
             400,
             "invalid-cursor",
         ),
+        ("a state that is none", get("/v1/instances?state=happy"), 400, "invalid-parameter"),
+        ("a filter that is no word of truth", get("/v1/instances?degraded=2"), 400, "invalid-parameter"),
         ("a project that is none", get("/v1/instances?project=%2F"), 400, "invalid-parameter"),
     ];
     for (what, request, status, code) in cases {
@@ -119,6 +124,7 @@ async fn each_mistake_of_an_operator_has_its_code() {
         ("/v1/flavors/big", json!({"route": route("pod-a"), "erase": "twice"}), 422, "invalid-field"),
         ("/v1/flavors/big", json!({"name": "other", "route": route("pod-a")}), 422, "invalid-field"),
         ("/v1/images/x", json!({}), 422, "invalid-field"),
+        ("/v1/networks/x", json!({}), 422, "invalid-field"),
         ("/v1/backends/new", binding.clone(), 422, "plugin-unknown"),
         ("/v1/backends/pod-a", binding, 428, "if-match-required"),
         ("/v1/secrets/s", json!({"value": ""}), 422, "invalid-field"),
@@ -135,7 +141,7 @@ async fn each_mistake_of_an_operator_has_its_code() {
     let stale = server.request(Method::PUT, "/v1/backends/pod-a").header(header::IF_MATCH, "\"999\"");
     let stale = Answer::of(stale.json(&json!({"plugin": "ghost"}))).await;
     assert_eq!(stale.problem(), (412, "stale-revision".into()));
-    for gone in ["/v1/flavors/big", "/v1/images/big", "/v1/secrets/big", "/v1/tokens/big"] {
+    for gone in ["/v1/flavors/big", "/v1/images/big", "/v1/networks/big", "/v1/secrets/big", "/v1/tokens/big"] {
         assert_eq!(server.delete(gone).await.problem(), (404, "not-found".into()), "{gone}");
     }
 }

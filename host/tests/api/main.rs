@@ -7,5 +7,8 @@ mod credentials;
 mod document;
 mod events;
 mod instances;
+mod networks;
+mod quarantine;
 mod server;
 mod tenants;
+mod verbs;

@@ -5,8 +5,8 @@ use moganite::clock::Clock;
 use moganite::config::{Config, Flows, Sandbox};
 use moganite::driver::Drivers;
 use moganite::lifecycle::Lifecycle;
-use moganite::model::{Digest, Name, Revision, RevisionId};
-use moganite::store::{Lane, Store, WriteRevision};
+use moganite::model::{Digest, Event, EventKind, Name, Phase, Position, Revision, RevisionId};
+use moganite::store::{Effect, FlowUpdate, Lane, Store, Transition, WriteRevision};
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -75,6 +75,25 @@ impl Server {
         };
         let write = WriteRevision { revision, exclusive: Vec::new(), after: None, at: 1 };
         self.store.write(Lane::Interactive, write).await.unwrap();
+    }
+
+    /// What the runner does when a flow ends well; here no runner runs.
+    pub(crate) async fn end(&self, flow: &str, effects: Vec<Effect>) {
+        let flow = self.store.flow(flow.parse().unwrap()).await.unwrap().unwrap();
+        let update = FlowUpdate {
+            position: Position { phase: Phase::Done, ..flow.position },
+            state: flow.state,
+            checkpoint: None,
+            task_since: flow.task_since,
+            wake: None,
+            fault: None,
+            progress: flow.progress,
+            task_over: true,
+        };
+        let event = self.store.events(flow.id, 0).await.unwrap().remove(0);
+        let event = Event { kind: EventKind::Ended, ..event };
+        let transition = Transition { flow: flow.id, from: flow.revision, update, event, effects };
+        self.store.write(Lane::Flow, transition).await.unwrap();
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {

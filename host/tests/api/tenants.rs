@@ -24,6 +24,8 @@ struct Tenants {
 impl Tenants {
     async fn start() -> Self {
         let server = Server::furnished().await;
+        let network = json!({"backends": {"pod-a": {"vlan": 4}}});
+        assert_eq!(server.put("/v1/networks/blue", &network).await.status, 200);
         let operator = server.token(None, "root", "default", "operator").await;
         let owner = server.token(Some(&operator), "owner", "owners", "member").await;
         let stranger = server.token(Some(&operator), "stranger", "strangers", "member").await;
@@ -36,6 +38,7 @@ impl Tenants {
         let route = |(path, method, operation): (String, String, Value)| {
             let id = if path.starts_with("/v1/flows") { &flow } else { &instance };
             let path = path.replace("{id}", id).replace("{name}", "pod-a").replace("{plugin}", "ghost");
+            let path = path.replace("{backend}", "pod-a").replace("{handle}", "node-1");
             (method.to_uppercase().parse().unwrap(), path, operation)
         };
         let routes = operations(&document).into_iter().map(route).collect();
@@ -48,7 +51,9 @@ impl Tenants {
             request = request.bearer_auth(token);
         }
         if *method != Method::GET {
-            request = request.json(&json!({}));
+            // Whole where it has to be, so that it is not the body which is refused.
+            let body = if path.ends_with("/power") { json!({"wish": "off"}) } else { json!({}) };
+            request = request.json(&body);
         }
         Answer::of(request).await
     }
@@ -124,6 +129,8 @@ async fn what_a_backend_calls_an_image_and_what_the_gate_saw_is_the_operators() 
     assert!(all["events"][0]["exchanges"].is_array(), "{all}");
     let image = tenants.ask(&Method::GET, "/v1/images/cirros", Some(&tenants.owner)).await;
     assert!(!image.text.contains("images.example"), "{image:?}");
+    let network = tenants.ask(&Method::GET, "/v1/networks/blue", Some(&tenants.owner)).await;
+    assert_eq!(network.body(), json!({"name": "blue"}), "{network:?}");
 }
 
 #[tokio::test]
