@@ -85,12 +85,12 @@ impl Ironic {
         }
     }
 
-    /// Asks for a provision verb. The work is asynchronous: done means that it began.
-    pub(crate) fn provision(&self, uuid: &str, verb: Verb, configdrive: Option<&Value>) -> Result<Said, Fault> {
+    /// Asks for a provision verb. The work is asynchronous: done means that it began. `with` is an object: what else the body says.
+    pub(crate) fn provision(&self, uuid: &str, verb: Verb, with: Option<&Value>) -> Result<Said, Fault> {
         info!("node {uuid}: {}", verb.target());
         let mut body = json!({ "target": verb.target() });
-        if let Some(configdrive) = configdrive {
-            body["configdrive"] = configdrive.clone();
+        if let (Some(body), Some(Value::Object(with))) = (body.as_object_mut(), with) {
+            body.extend(with.clone());
         }
         let states = if verb == Verb::PowerOff { "power" } else { "provision" };
         self.send("PUT", &format!("/v1/nodes/{}/states/{states}", segment(uuid)?), Some(&body))
@@ -105,6 +105,15 @@ impl Ironic {
     /// Ops are `add`, `replace` and `remove` only; `test` is a 400, so there is no compare-and-set.
     pub(crate) fn patch(&self, uuid: &str, ops: &Value) -> Result<Said, Fault> {
         self.send("PATCH", &format!("/v1/nodes/{}", segment(uuid)?), Some(ops))
+    }
+
+    /// Puts a node into maintenance, or without a reason out of it.
+    pub(crate) fn maintain(&self, uuid: &str, reason: Option<&str>) -> Result<Said, Fault> {
+        let path = format!("/v1/nodes/{}/maintenance", segment(uuid)?);
+        match reason {
+            Some(reason) => self.send("PUT", &path, Some(&json!({ "reason": reason }))),
+            None => self.send("DELETE", &path, None),
+        }
     }
 
     pub(crate) fn delete(&self, uuid: &str) -> Result<Said, Fault> {

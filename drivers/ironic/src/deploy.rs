@@ -50,11 +50,11 @@ pub(crate) fn deploy(cx: &Context, mark: &str, order: &Order) -> Answer<DeployDo
     };
     let instance = at.instance.clone().unwrap_or_else(|| mark::uuid(mark).to_string());
     let step = next(&record, &at.walk, &instance);
-    let configdrive = match step {
-        Step::Send(_) => order::configdrive(&settings, &instance, order)?,
+    let with = match step {
+        Step::Send(_) => order::configdrive(&settings, &instance, order)?.map(|drive| json!({ "configdrive": drive })),
         _ => None,
     };
-    if !at.walk.take(&ironic, &record, step, configdrive.as_ref())? {
+    if !at.walk.take(&ironic, &record, step, with.as_ref())? {
         return wait(&at, at.walk.pause(settings.poll()), at.walk.note(&record, "active"));
     }
     if record.is_on() {

@@ -76,6 +76,13 @@ pub(crate) fn look(ironic: &Ironic, record: &Record, disks: usize) -> Answer<See
     Ok(Seen { parts: from_properties(record, disks), ..Seen::default() })
 }
 
+/// The disks that the inspection saw, by serial, or by name where it saw none.
+pub(crate) fn disks(ironic: &Ironic, record: &Record) -> Answer<Vec<String>> {
+    let parts = look(ironic, record, 0)?.parts;
+    let disks = parts.into_iter().filter(|part| part.kind == PartKind::Disk);
+    Ok(disks.map(|disk| disk.serial.unwrap_or(disk.id)).collect())
+}
+
 fn from_inventory(mut seen: Inventory) -> Seen {
     let Vendor { serial_number, system_uuid } = std::mem::take(&mut seen.system_vendor);
     let source = "inventory";

@@ -9,6 +9,7 @@ mod create;
 mod deploy;
 mod deployment;
 mod enroll;
+mod erasing;
 mod find;
 mod history;
 mod inspected;

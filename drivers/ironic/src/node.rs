@@ -9,7 +9,8 @@ use std::fmt;
 /// wire), so all are of microversion 1.86.
 pub(crate) const FIELDS: &str = "uuid,name,driver,driver_info,extra,instance_info,instance_uuid,properties,provision_state,\
                                  target_provision_state,power_state,target_power_state,last_error,reservation,maintenance,\
-                                 automated_clean,owner,conductor_group,resource_class,traits,retired";
+                                 automated_clean,owner,conductor_group,resource_class,traits,retired,\
+                                 retired_reason,maintenance_reason";
 
 /// One node. Everything that Ironic answers as null is none or empty.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -36,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) resource_class: Option<String>,
     pub(crate) traits: Option<Vec<String>>,
     pub(crate) retired: Option<bool>,
+    pub(crate) retired_reason: Option<String>,
+    pub(crate) maintenance_reason: Option<String>,
 }
 
 /// A provision state. Source: `ironic/common/states.py` of 39.0.0; those that this driver takes no way out of are `Other`.

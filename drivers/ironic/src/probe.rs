@@ -1,6 +1,7 @@
 //! Probe: which Ironic this is, what is wrong with the settings, and which erase levels it reaches. Changes nothing.
 
 use crate::api::{Ironic, Said};
+use crate::erasing::Plan;
 use crate::settings::{Reach, Settings};
 use moganite_driver::{Answer, Context, Fault};
 use serde_json::json;
@@ -16,7 +17,7 @@ pub(crate) fn probe(cx: &Context) -> Answer<String> {
     }
     let levels: Vec<&str> = [Reach::None, Reach::Quick, Reach::Full]
         .into_iter()
-        .filter(|level| *level <= settings.reach(Some(settings.automated_clean)))
+        .filter(|level| !matches!(Plan::of(&settings, *level, Some(settings.automated_clean)), Plan::OutOfReach(_)))
         .map(Reach::word)
         .collect();
     let answer = json!({

@@ -18,6 +18,7 @@ pub(crate) enum Verb {
     Provide,
     Active,
     Deleted,
+    Clean,
     Abort,
     /// A power action, for the same walk.
     PowerOff,
@@ -65,6 +66,7 @@ impl Verb {
             Self::Provide => "provide",
             Self::Active => "active",
             Self::Deleted => "deleted",
+            Self::Clean => "clean",
             Self::Abort => "abort",
             Self::PowerOff => "power off",
         }
@@ -75,7 +77,7 @@ impl Verb {
     fn tries(self) -> u32 {
         match self {
             Self::Manage | Self::Deleted | Self::PowerOff => 3,
-            Self::Inspect | Self::Provide | Self::Active | Self::Abort => 1,
+            Self::Inspect | Self::Provide | Self::Active | Self::Clean | Self::Abort => 1,
         }
     }
 
@@ -84,7 +86,7 @@ impl Verb {
         match self {
             Self::Manage => "verify",
             Self::Inspect => "introspection",
-            Self::Provide => "cleaning",
+            Self::Provide | Self::Clean => "cleaning",
             Self::Active => "deploying",
             Self::Deleted | Self::Abort => "unprovision",
             Self::PowerOff => "power",
@@ -93,19 +95,13 @@ impl Verb {
 }
 
 impl Walk {
-    /// Does the step. True: the walk has ended. False: pause, then read the node again.
-    pub(crate) fn take(
-        &mut self,
-        ironic: &Ironic,
-        record: &Record,
-        step: Step,
-        configdrive: Option<&Value>,
-    ) -> Answer<bool> {
+    /// Does the step; `with` goes with a verb that is sent. True: the walk has ended. False: pause, then read the node again.
+    pub(crate) fn take(&mut self, ironic: &Ironic, record: &Record, step: Step, with: Option<&Value>) -> Answer<bool> {
         match step {
             Step::Done => return Ok(true),
             Step::Wait => self.polls += 1,
             Step::Stuck(why) => return Err(fault::conflict(why)),
-            Step::Send(verb) => match ironic.provision(&record.uuid, verb, configdrive)? {
+            Step::Send(verb) => match ironic.provision(&record.uuid, verb, with)? {
                 Said::Done(_) => {
                     let fails = if self.sent.is_none() || self.sent == Some(verb) { self.fails } else { 0 };
                     *self = Self { sent: Some(verb), fails, ..Self::default() };

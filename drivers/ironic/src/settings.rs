@@ -2,7 +2,7 @@
 
 use crate::node::Record;
 use moganite_driver::{Context, Erase, Fault};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -38,6 +38,10 @@ pub(crate) struct Settings {
     pub(crate) configdrive: bool,
     /// What this Ironic's automated cleaning reaches, as its operator says. Default: none.
     pub(crate) erases: Reach,
+    /// What to run by hand where the automated cleaning does not reach a level. Default: nothing.
+    pub(crate) clean_steps: CleanSteps,
+    /// Whether Ironic boots its agent for those steps. Default: true; with false they must be steps of the BMC's own.
+    pub(crate) clean_with_agent: bool,
     /// The shortest time between two looks at a node that Ironic works on, 50 to 60,000. Default: 1,000.
     pub(crate) poll_ms: u64,
     /// How long after it was sent a create may still take effect in an Ironic that never answered it. Default: 15,000, as an Ironic
@@ -60,8 +64,16 @@ pub(crate) struct Filter {
     pub(crate) resource_class: Option<String>,
 }
 
+/// Clean steps by the level that they reach, each `{"interface": ..., "step": ..., "args": {...}}` as Ironic takes it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CleanSteps {
+    pub(crate) quick: Vec<Value>,
+    pub(crate) full: Vec<Value>,
+}
+
 /// An erase level, lowest first.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Reach {
     #[default]
@@ -95,6 +107,8 @@ impl Default for Settings {
             inspect: true,
             configdrive: true,
             erases: Reach::None,
+            clean_steps: CleanSteps::default(),
+            clean_with_agent: true,
             poll_ms: 1_000,
             settle_ms: 15_000,
             allocate_ms: 10_000,
@@ -239,8 +253,8 @@ mod tests {
             let one = json!({ name: value });
             assert!(serde_json::from_value::<Settings>(one).is_ok(), "{name}");
         }
-        // 13 interfaces and 14 more.
-        assert_eq!(properties.len(), 27);
+        // 13 interfaces and 16 more.
+        assert_eq!(properties.len(), 29);
         assert_eq!(schema["additionalProperties"], json!(false));
     }
 

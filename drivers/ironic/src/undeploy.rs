@@ -3,6 +3,8 @@
 
 use crate::api::{Ironic, Said};
 use crate::deployment::Known;
+use crate::erasing::{self, Kept, Plan};
+use crate::inspected;
 use crate::node::{Record, State};
 use crate::provision::{Step, Verb, Walk, note};
 use crate::settings::{Reach, Settings};
@@ -17,10 +19,18 @@ struct Undeploying {
     node: String,
     /// The node's `instance_uuid` while the deployment had it.
     instance: String,
+    /// Whether `active` may have been sent.
+    begun: bool,
     /// Whether the node was seen on its way from the instance to available, through cleaning.
     torn: bool,
     /// Whether a cleaning that had failed was asked for once more.
     recleaned: bool,
+    /// Whether the node was kept from others until its disks are erased, as far as Ironic let it be.
+    kept: bool,
+    /// Whether the clean steps began.
+    cleaning: bool,
+    /// What the clean steps reached.
+    erased: Option<Reach>,
     walk: Walk,
 }
 
@@ -28,6 +38,8 @@ struct Undeploying {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Data {
     Never,
+    /// By clean steps, which reach this.
+    Erased(Reach),
     Cleaned,
     CleanFailed,
 }
@@ -64,14 +76,35 @@ pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Und
     } else if at.instance.is_empty() {
         at.instance.clone_from(&known.instance);
     }
+    at.begun = known.begun;
     let (instance, begun) = (at.instance.clone(), known.begun);
     at.torn |= is_leaving(&record, &instance, begun);
-    let step = next(&record, &at, &instance, level);
+    let plan = Plan::of(&settings, level, record.automated_clean);
+    if !at.settle_cleaning(&ironic, &record, &what.mark, &plan)? {
+        return wait(&at, settings.poll(), note(&record, "its lock's end"));
+    }
+    let step = next(&record, &at, &instance, level, &plan);
+    let mut with = None;
     if let Step::Send(Verb::Deleted) = step {
         ironic.check_version()?;
+        if !at.kept && !matches!(plan, Plan::Automated(_)) {
+            if !erasing::keep(&ironic, &record, &what.mark)? {
+                return wait(&at, settings.poll(), note(&record, "its lock's end"));
+            }
+            at.kept = true;
+        }
+    } else if let Step::Send(Verb::Clean) = step {
+        // Ironic cleans no node that is in maintenance; a manageable one is lent to nobody.
+        if erasing::kept(&record, &what.mark) == Some(Kept::Maintained)
+            && ironic.maintain(&record.uuid, None)? == Said::Locked
+        {
+            return wait(&at, settings.poll(), note(&record, "its lock's end"));
+        }
+        with = plan.clean(&settings);
     }
-    if !at.walk.take(&ironic, &record, step, None)? {
+    if !at.walk.take(&ironic, &record, step, with.as_ref())? {
         at.torn |= at.walk.sent == Some(Verb::Deleted);
+        at.cleaning |= at.walk.sent == Some(Verb::Clean);
         at.recleaned |= at.walk.sent == Some(Verb::Provide);
         return wait(&at, at.walk.pause(settings.poll()), at.walk.note(&record, "available and off"));
     }
@@ -79,7 +112,42 @@ pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Und
     if record.instance_uuid.as_ref() == Some(&instance) && !give_back(&ironic, &record, &what.mark)? {
         return wait(&at, settings.poll(), note(&record, "its lock's end"));
     }
-    receipt(&record, level, data, settings.reach(record.automated_clean))
+    let disks = match data {
+        Data::Never | Data::CleanFailed => Vec::new(),
+        _ if level == Reach::None => Vec::new(),
+        _ => inspected::disks(&ironic, &record)?,
+    };
+    receipt(&record, level, data, &plan, &disks)
+}
+
+impl Undeploying {
+    /// Takes the end of the clean steps in. False: the node is locked, read it again.
+    fn settle_cleaning(&mut self, ironic: &Ironic, record: &Record, mark: &str, plan: &Plan) -> Answer<bool> {
+        if self.erased.is_none() {
+            self.erased = erasing::noted(record, mark).filter(|reached| *reached >= plan.reach());
+        }
+        if !self.cleaning || record.is_busy() {
+            return Ok(true);
+        }
+        match (&record.provision_state, plan) {
+            (State::Manageable, Plan::ByHand(reached, _)) => {
+                if !erasing::note_done(ironic, record, mark, *reached)? {
+                    return Ok(false);
+                }
+                self.erased = Some(*reached);
+                self.cleaning = false;
+            }
+            (State::CleanFailed, _) => self.cleaning = false,
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    /// Whether clean steps are still owed.
+    fn owes(&self, record: &Record, plan: &Plan) -> bool {
+        let left = record.instance_uuid.as_ref() != Some(&self.instance);
+        (self.torn || self.begun) && left && self.erased.is_none() && matches!(plan, Plan::ByHand(..))
+    }
 }
 
 /// The node that an instance has.
@@ -89,7 +157,7 @@ pub(crate) fn find(ironic: &Ironic, instance: &str) -> Answer<Option<Record>> {
 }
 
 /// What comes next on the way to a node that nobody has and whose machine is off.
-fn next(record: &Record, at: &Undeploying, instance: &str, level: Reach) -> Step {
+fn next(record: &Record, at: &Undeploying, instance: &str, level: Reach, plan: &Plan) -> Step {
     let ours = record.instance_uuid.as_deref() == Some(instance);
     let taken = record.instance_uuid.is_some() && !ours;
     let sent = |verb| at.walk.sent == Some(verb);
@@ -105,11 +173,16 @@ fn next(record: &Record, at: &Undeploying, instance: &str, level: Reach) -> Step
         State::Active | State::DeployFailed | State::Error if ours || at.torn => Step::Send(Verb::Deleted),
         State::CleanFailed => match off(record, at) {
             Step::Done if level == Reach::None => Step::Done,
+            Step::Done if sent(Verb::Clean) => Step::Failed(Verb::Clean),
             // Ironic puts a node there by itself, and only a person takes it out.
             Step::Done if at.recleaned || record.maintenance == Some(true) => Step::Failed(Verb::Provide),
             Step::Done => Step::Send(Verb::Manage),
             down_first => down_first,
         },
+        State::Manageable if at.owes(record, plan) => Step::Send(Verb::Clean),
+        State::Available if at.owes(record, plan) => Step::Send(Verb::Manage),
+        // Its data is still there: it stays out of the pool.
+        State::Manageable if at.torn && matches!(plan, Plan::OutOfReach(_)) => off(record, at),
         State::Manageable if at.torn => Step::Send(Verb::Provide),
         State::Available | State::Manageable | State::Enroll | State::InspectFailed | State::AdoptFailed => {
             off(record, at)
@@ -142,8 +215,9 @@ fn is_leaving(record: &Record, instance: &str, begun: bool) -> bool {
 /// nothing was written, whatever was intended.
 fn data(record: &Record, at: &Undeploying, instance: &str, begun: bool) -> Data {
     let never_left = record.instance_uuid.as_deref() == Some(instance);
-    match record.provision_state {
-        State::CleanFailed => Data::CleanFailed,
+    match (&record.provision_state, at.erased) {
+        (_, Some(reached)) => Data::Erased(reached),
+        (State::CleanFailed, _) => Data::CleanFailed,
         _ if !at.torn && (never_left || !begun) => Data::Never,
         _ => Data::Cleaned,
     }
@@ -171,12 +245,16 @@ fn give_back(ironic: &Ironic, record: &Record, mark: &str) -> Answer<bool> {
 }
 
 /// The end, with the machine down: done when the level is reached.
-fn receipt(record: &Record, level: Reach, data: Data, reach: Reach) -> Answer<Undoing> {
-    let reach = if data == Data::CleanFailed { Reach::None } else { reach };
+fn receipt(record: &Record, level: Reach, data: Data, plan: &Plan, disks: &[String]) -> Answer<Undoing> {
+    let reach = match (data, plan) {
+        (Data::Erased(reached), _) => reached,
+        (Data::Cleaned, Plan::Automated(reach) | Plan::OutOfReach(reach)) => *reach,
+        _ => Reach::None,
+    };
     match data {
-        Data::Never => done(level, "nothing was written: the deployment never began"),
-        _ if reach == Reach::None && level == Reach::None => done(reach, "no erasure was asked for"),
-        _ if level <= reach => done(reach, "ironic's automated cleaning"),
+        Data::Never => done(level, "nothing was written: the deployment never began", &[]),
+        _ if reach == Reach::None && level == Reach::None => done(reach, "no erasure was asked for", &[]),
+        _ if level <= reach => done(reach, &plan.method(), disks),
         _ => Err(short_of(level, reach, &format!("node {} is torn down and off", record.uuid))),
     }
 }
@@ -184,27 +262,28 @@ fn receipt(record: &Record, level: Reach, data: Data, reach: Reach) -> Answer<Un
 /// No node has the instance and none is known to have had it. The read closes the proof: Ironic knows no node by that id.
 fn nowhere(ironic: &Ironic, instance: &str, level: Reach) -> Answer<Undoing> {
     ironic.node(instance)?;
-    done(level, "nothing was written: no node ever had the instance")
+    done(level, "nothing was written: no node ever had the instance", &[])
 }
 
 fn gone(node: &str, level: Reach) -> Answer<Undoing> {
     match level {
-        Reach::None => done(level, "ironic no longer knows the node"),
+        Reach::None => done(level, "ironic no longer knows the node", &[]),
         _ => Err(short_of(level, Reach::None, &format!("node {node} is gone from ironic"))),
     }
 }
 
 fn short_of(level: Reach, reach: Reach, state: &str) -> Fault {
     fault::broken(format!(
-        "{state}; level {} was asked for and this ironic's cleaning reaches {} (settings `erases` and `automated_clean`): its disks may \
-         still hold data",
+        "{state}; level {} was asked for and this ironic's cleaning reached {} (settings `erases`, `automated_clean` and `clean_steps`): its \
+         disks may still hold data",
         level.word(),
         reach.word()
     ))
 }
 
-fn done(erased: Reach, method: &str) -> Answer<Undoing> {
-    let receipt = json!({ "erased": erased.word(), "method": method, "disks": [] });
+/// `disks`: serials, as the inventory tells them.
+fn done(erased: Reach, method: &str, disks: &[String]) -> Answer<Undoing> {
+    let receipt = json!({ "erased": erased.word(), "method": method, "disks": disks });
     Ok(Undoing::Done(receipt.to_string()))
 }
 
@@ -217,6 +296,8 @@ mod tests {
         let node = json!({ "uuid": "n", "provision_state": state, "instance_uuid": instance, "power_state": power });
         serde_json::from_value(node).unwrap()
     }
+
+    const AUTOMATED: Plan = Plan::Automated(Reach::Quick);
 
     fn at(sent: Option<Verb>, torn: bool) -> Undeploying {
         Undeploying {
@@ -250,9 +331,9 @@ mod tests {
             ("active", Some("j"), "power on", None, false, Step::Done),
         ] {
             let record = record(state, instance, power);
-            assert_eq!(next(&record, &at(sent, torn), "i", Reach::Quick), step, "{state} after {sent:?}");
+            assert_eq!(next(&record, &at(sent, torn), "i", Reach::Quick, &AUTOMATED), step, "{state} after {sent:?}");
         }
-        let stranger = next(&record("active", None, "power on"), &at(None, false), "i", Reach::None);
+        let stranger = next(&record("active", None, "power on"), &at(None, false), "i", Reach::None, &AUTOMATED);
         assert!(matches!(stranger, Step::Stuck(_)));
     }
 
@@ -260,16 +341,38 @@ mod tests {
     fn a_failed_cleaning_is_the_end_only_where_no_erasure_was_asked_for() {
         let failed = record("clean failed", None, "power off");
         let torn = at(Some(Verb::Deleted), true);
-        assert_eq!(next(&failed, &torn, "i", Reach::None), Step::Done);
+        assert_eq!(next(&failed, &torn, "i", Reach::None, &AUTOMATED), Step::Done);
         assert_eq!(data(&failed, &torn, "i", true), Data::CleanFailed);
-        let receipt = receipt(&failed, Reach::None, Data::CleanFailed, Reach::Full);
+        let receipt = receipt(&failed, Reach::None, Data::CleanFailed, &Plan::Automated(Reach::Full), &[]);
         assert!(matches!(receipt, Ok(Undoing::Done(receipt)) if receipt.contains("\"none\"")));
         let kept = Record { maintenance: Some(true), ..failed };
-        assert_eq!(next(&kept, &torn, "i", Reach::Quick), Step::Failed(Verb::Provide));
+        assert_eq!(next(&kept, &torn, "i", Reach::Quick, &AUTOMATED), Step::Failed(Verb::Provide));
+    }
+
+    #[test]
+    fn clean_steps_come_after_the_undeploy_and_before_the_node_is_lent_again() {
+        let plan = Plan::ByHand(Reach::Quick, vec![json!({})]);
+        let (free, kept) = (record("available", None, "power off"), record("manageable", None, "power off"));
+        let step = |record: &Record, at: &Undeploying| next(record, at, "i", Reach::Quick, &plan);
+        let torn = at(Some(Verb::Deleted), true);
+        assert_eq!(step(&free, &torn), Step::Send(Verb::Manage));
+        assert_eq!(step(&kept, &torn), Step::Send(Verb::Clean));
+        let erased = Undeploying { erased: Some(Reach::Quick), ..at(Some(Verb::Clean), true) };
+        assert_eq!(step(&kept, &erased), Step::Send(Verb::Provide));
+        assert_eq!(step(&free, &erased), Step::Done);
+        let failed = record("clean failed", None, "power off");
+        assert_eq!(step(&failed, &at(Some(Verb::Clean), true)), Step::Failed(Verb::Clean));
+        // Somebody else has it by now, and an undeploy that never began owes nothing.
+        assert_eq!(step(&record("available", Some("j"), "power off"), &torn), Step::Done);
+        let ours = Undeploying { instance: "i".into(), ..at(None, false) };
+        assert_eq!(step(&record("available", Some("i"), "power off"), &ours), Step::Done);
+        let nothing = Plan::OutOfReach(Reach::None);
+        assert_eq!(next(&kept, &torn, "i", Reach::Quick, &nothing), Step::Done);
     }
 
     fn said(data: Data, level: Reach, reach: Reach) -> Answer<Undoing> {
-        receipt(&record("available", None, "power off"), level, data, reach)
+        let plan = if level <= reach { Plan::Automated(reach) } else { Plan::OutOfReach(reach) };
+        receipt(&record("available", None, "power off"), level, data, &plan, &[])
     }
 
     #[test]

@@ -14,30 +14,30 @@ use std::time::Duration;
 
 /// One switch of the simulator. Empty method and path: the deed itself.
 #[derive(Clone, Debug)]
-pub struct Wrong {
-    pub method: &'static str,
-    pub path: &'static str,
-    pub kind: Kind,
-    pub ms: Option<u64>,
-    pub times: u64,
+pub(crate) struct Wrong {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) ms: Option<u64>,
+    pub(crate) times: u64,
 }
 
-pub struct Run {
+pub(crate) struct Run {
     sim: Sim,
     _runtime: tokio::runtime::Runtime,
     settings: Value,
 }
 
 /// What a doing verb answered, and the last checkpoint that it stored.
-pub struct Did<T> {
-    pub answer: Result<T, Fault>,
-    pub trail: Option<Vec<u8>>,
+pub(crate) struct Did<T> {
+    pub(crate) answer: Result<T, Fault>,
+    pub(crate) trail: Option<Vec<u8>>,
 }
 
 impl Run {
     /// A simulator with so many servers, registered in Ironic as an operator would: class `gold`, power known, available, cleaned by
     /// nobody.
-    pub fn with_servers(servers: usize) -> Self {
+    pub(crate) fn with_servers(servers: usize) -> Self {
         let options = Options { systems: servers, ..Options::default() };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let sim = runtime.block_on(Sim::start(options)).unwrap();
@@ -52,8 +52,16 @@ impl Run {
         run
     }
 
+    /// With these settings beside the test's own.
+    pub(crate) fn set_up(mut self, more: Value) -> Self {
+        for (key, value) in more.as_object().unwrap() {
+            self.settings[key] = value.clone();
+        }
+        self
+    }
+
     /// The uuid of a server's node, from 1.
-    pub fn node_of(number: usize) -> String {
+    pub(crate) fn node_of(number: usize) -> String {
         format!("11111111-0000-4000-8000-{number:012}")
     }
 
@@ -81,7 +89,7 @@ impl Run {
     }
 
     /// Sends a verb and waits for the lock's end.
-    pub fn bring(&self, uuid: &str, verb: &str) {
+    pub(crate) fn bring(&self, uuid: &str, verb: &str) {
         let path = format!("/v1/nodes/{uuid}/states/provision");
         let said = self.ironic("PUT", &path, &json!({ "target": verb }));
         assert_eq!(said.0, 202, "{verb}: {}", said.1);
@@ -90,21 +98,21 @@ impl Run {
         }
     }
 
-    pub fn patch(&self, uuid: &str, field: &str, value: Value) {
+    pub(crate) fn patch(&self, uuid: &str, field: &str, value: Value) {
         let ops = json!([{ "op": "add", "path": format!("/{field}"), "value": value }]);
         assert_eq!(self.ironic("PATCH", &format!("/v1/nodes/{uuid}"), &ops).0, 200);
     }
 
-    pub fn node(&self, uuid: &str) -> Value {
+    pub(crate) fn node(&self, uuid: &str) -> Value {
         self.ironic("GET", &format!("/v1/nodes/{uuid}"), &Value::Null).1
     }
 
-    pub fn allocations(&self) -> Vec<Value> {
+    pub(crate) fn allocations(&self) -> Vec<Value> {
         self.ironic("GET", "/v1/allocations", &Value::Null).1["allocations"].as_array().unwrap().clone()
     }
 
     /// A request of the operator's own.
-    pub fn ironic(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn ironic(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let request = Request {
             endpoint: "ironic".into(),
             method: method.into(),
@@ -120,7 +128,7 @@ impl Run {
         (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())
     }
 
-    pub fn set(&self, wrong: Wrong) {
+    pub(crate) fn set(&self, wrong: Wrong) {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let mut fault: moganite_sim::Fault =
             serde_json::from_value(json!({ "kind": wrong.kind, "times": wrong.times })).unwrap();
@@ -131,11 +139,11 @@ impl Run {
         self.sim.fault(fault);
     }
 
-    pub fn claim(&self, mark: &str, exclude: &[&str]) -> Did<Node> {
+    pub(crate) fn claim(&self, mark: &str, exclude: &[&str]) -> Did<Node> {
         self.claim_shape(mark, shape(), exclude)
     }
 
-    pub fn claim_shape(&self, mark: &str, want: Shape, exclude: &[&str]) -> Did<Node> {
+    pub(crate) fn claim_shape(&self, mark: &str, want: Shape, exclude: &[&str]) -> Did<Node> {
         let exclude: Vec<String> = exclude.iter().map(|id| (*id).to_owned()).collect();
         self.until_done(|cx| match Ironic::claim(cx, mark.into(), want.clone(), exclude.clone())? {
             NodeDoing::Done(node) => Ok(Ok(node)),
@@ -144,17 +152,17 @@ impl Run {
     }
 
     /// One call of a claim, as the host makes it the first time or after a checkpoint.
-    pub fn claim_once(&self, mark: &str, checkpoint: Option<Vec<u8>>, attempt: u32) -> Result<NodeDoing, Fault> {
+    pub(crate) fn claim_once(&self, mark: &str, checkpoint: Option<Vec<u8>>, attempt: u32) -> Result<NodeDoing, Fault> {
         let cx = Context { checkpoint, attempt, ..testing::context(self.settings.to_string()) };
         Ironic::claim(cx, mark.into(), shape(), Vec::new())
     }
 
-    pub fn unclaim(&self, mark: &str, did: &Did<Node>) -> Result<String, Fault> {
+    pub(crate) fn unclaim(&self, mark: &str, did: &Did<Node>) -> Result<String, Fault> {
         let what = holding(mark, did.answer.as_ref().ok().map(|node| node.handle.clone()), "{}", did.trail.clone());
         self.undone(|cx| Ironic::unclaim(cx, what.clone()))
     }
 
-    pub fn deploy(&self, mark: &str, node: &str, image: &Value) -> Did<(String, String)> {
+    pub(crate) fn deploy(&self, mark: &str, node: &str, image: &Value) -> Did<(String, String)> {
         let order = Order {
             node: node.into(),
             image: image.to_string(),
@@ -169,33 +177,33 @@ impl Run {
         })
     }
 
-    pub fn undeploy(&self, mark: &str, did: &Did<(String, String)>, level: Erase) -> Result<String, Fault> {
+    pub(crate) fn undeploy(&self, mark: &str, did: &Did<(String, String)>, level: Erase) -> Result<String, Fault> {
         let what = self.deployment(mark, did);
         self.undone(|cx| Ironic::undeploy(cx, what.clone(), level))
     }
 
-    pub fn deployment(&self, mark: &str, did: &Did<(String, String)>) -> Holding {
+    pub(crate) fn deployment(&self, mark: &str, did: &Did<(String, String)>) -> Holding {
         match &did.answer {
             Ok((handle, facts)) => holding(mark, Some(handle.clone()), facts, did.trail.clone()),
             Err(_) => holding(mark, None, "{}", did.trail.clone()),
         }
     }
 
-    pub fn find_claimed(&self, mark: &str, trail: Option<Vec<u8>>) -> Presence {
+    pub(crate) fn find_claimed(&self, mark: &str, trail: Option<Vec<u8>>) -> Presence {
         let cx = testing::context(self.settings.to_string());
         <Ironic as Claim>::find(cx, holding(mark, None, "{}", trail)).unwrap()
     }
 
-    pub fn find_deployed(&self, what: Holding) -> Presence {
+    pub(crate) fn find_deployed(&self, what: Holding) -> Presence {
         <Ironic as Deploy>::find(testing::context(self.settings.to_string()), what).unwrap()
     }
 
-    pub fn listed_claims(&self, site: &str) -> Vec<String> {
+    pub(crate) fn listed_claims(&self, site: &str) -> Vec<String> {
         let page = <Ironic as Claim>::list(testing::context(self.settings.to_string()), site.into(), None).unwrap();
         page.items.into_iter().map(|held| held.mark).collect()
     }
 
-    pub fn assert_all_free(&self, when: &str) {
+    pub(crate) fn assert_all_free(&self, when: &str) {
         // A switch may have begun something that is still on its way.
         pass(Duration::from_millis(400));
         assert_eq!(self.allocations(), Vec::<Value>::new(), "{when}");
@@ -204,6 +212,11 @@ impl Run {
         }
         assert_eq!(self.sim.ledger().machines.running, Vec::<String>::new(), "{when}");
         assert_eq!(self.sim.ledger().alarms, Vec::<String>::new(), "{when}");
+    }
+
+    /// The systems on whose disks somebody's data is.
+    pub(crate) fn data(&self) -> Vec<String> {
+        self.sim.ledger().machines.data.into_iter().map(|data| data.system).collect()
     }
 
     fn undone(&self, call: impl Fn(Context) -> Result<Undoing, Fault>) -> Result<String, Fault> {
@@ -238,7 +251,7 @@ impl Run {
     }
 }
 
-pub fn shape() -> Shape {
+pub(crate) fn shape() -> Shape {
     Shape {
         cores: 0,
         memory_mib: 0,
@@ -251,7 +264,7 @@ pub fn shape() -> Shape {
     }
 }
 
-pub fn image() -> Value {
+pub(crate) fn image() -> Value {
     json!({ "boot_iso": "http://images.example/boot.iso" })
 }
 
@@ -261,7 +274,7 @@ fn holding(mark: &str, handle: Option<String>, facts: &str, trail: Option<Vec<u8
 
 /// The simulator's time is the machine's, so waiting is waiting.
 #[allow(clippy::disallowed_methods, reason = "waits for a server of another thread")]
-pub fn pass(time: Duration) {
+pub(crate) fn pass(time: Duration) {
     std::thread::sleep(time);
     testing::set_now(moganite_driver::now() + time);
 }
