@@ -107,6 +107,14 @@ impl Lifecycle {
         self.book.tasks(&flow.kind, flow.version, flow.position.round)
     }
 
+    /// As [`Lifecycle::waits_for`], and who is ahead where flows take turns at a backend.
+    pub async fn waits_behind(&self, flow: &Flow) -> Result<String, Error> {
+        match (&flow.exclusive, self.store.flow_ahead(flow.id).await?) {
+            (Some(turn), Some(ahead)) => Ok(format!("its turn at {turn}: flow {ahead} is ahead")),
+            _ => Ok(self.waits_for(flow)),
+        }
+    }
+
     /// One sentence: waiting for what, and who acts next.
     pub fn waits_for(&self, flow: &Flow) -> String {
         match flow.position.phase {

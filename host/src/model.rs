@@ -18,7 +18,7 @@ mod project;
 
 pub use backend::{Access, Auth, Backend, Endpoint, Grant, Revision, Tls};
 pub use fault::{Fault, FaultKind};
-pub use flavor::{Device, Erase, Flavor, Route, Shape};
+pub use flavor::{Device, Erase, Eraser, Erasure, Flavor, Route, Shape};
 pub use flow::{Direction, Ending, Event, EventKind, Flow, Phase, Position, Progress};
 pub use holding::{Exchange, Holding, HoldingState, Quarantined, Role};
 pub use id::{Digest, FlowId, HoldingId, InstanceId, Mark, OperationId, RevisionId, Site};

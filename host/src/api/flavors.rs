@@ -14,7 +14,7 @@ use super::auth::{Operator, Reader};
 use super::body::{Asked, Body, Key, Named};
 use super::error::{Problem, Result};
 use super::page::{Page, Paging};
-use crate::model::{Device, Erase, Flavor, Name, PartKind, Route, Shape};
+use crate::model::{Device, Erase, Eraser, Flavor, Name, PartKind, Route, Shape};
 use crate::store::{Lane, Remove};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -148,12 +148,19 @@ async fn remove(_: Operator, State(app): State<App>, Named(name): Named) -> Resu
 impl FlavorBody {
     fn into_flavor(self, name: Name) -> Flavor {
         let RouteBody { claim, compose, enroll, deploy } = self.route;
-        Flavor { name, shape: self.shape.into(), route: Route { claim, compose, enroll, deploy }, erase: self.erase }
+        Flavor {
+            name,
+            shape: self.shape.into(),
+            route: Route { claim, compose, enroll, deploy },
+            erase: self.erase,
+            // Found out by whoever writes it.
+            eraser: Eraser::default(),
+        }
     }
 }
 
 impl From<Flavor> for FlavorBody {
-    fn from(Flavor { name, shape, route, erase }: Flavor) -> Self {
+    fn from(Flavor { name, shape, route, erase, .. }: Flavor) -> Self {
         let Route { claim, compose, enroll, deploy } = route;
         Self { name: Some(name), shape: shape.into(), route: RouteBody { claim, compose, enroll, deploy }, erase }
     }

@@ -158,6 +158,7 @@ fn instance(id: InstanceId, project: Name, flow: FlowId, now: Millis) -> Instanc
         shape: Shape::default(),
         route: Route::default(),
         erase: Erase::Quick,
+        eraser: Eraser::Deploy,
         image: Image { name: name("none"), backends: std::collections::BTreeMap::new() },
         hostname: "web".into(),
         ssh_keys: vec![],

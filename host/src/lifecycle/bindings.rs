@@ -42,12 +42,15 @@ impl Lifecycle {
     pub async fn put_flavor(&self, flavor: Flavor) -> Result<(), Error> {
         flavor.check()?;
         rules::serves(&self.drivers, &self.store, &flavor).await?;
-        for (role, backends) in [(Role::Compose, &flavor.route.compose), (Role::Deploy, &flavor.route.deploy)] {
-            for backend in backends {
-                let abilities = self.abilities(backend).await;
-                rules::within(&flavor, role, backend, &abilities)?;
+        let composers = self.abilities_of(&flavor.route.compose).await;
+        for (composer, abilities) in flavor.route.compose.iter().zip(&composers) {
+            if let Err(refused) = rules::expressible(&flavor, composer, abilities) {
+                return Err(rules::with_who_can(refused, &self.who_can(&flavor).await?));
             }
         }
+        let deployers = self.abilities_of(&flavor.route.deploy).await;
+        let eraser = rules::eraser(&flavor, &deployers, &composers)?;
+        let flavor = Flavor { eraser, ..flavor };
         Ok(self.store.write(Lane::Interactive, Catalog::Flavor(flavor, self.clock.now())).await?)
     }
 
@@ -59,10 +62,32 @@ impl Lifecycle {
         Ok(self.store.write(Lane::Interactive, Catalog::Image(image, self.clock.now())).await?)
     }
 
-    /// Empty when the far side does not answer: then the flow will say what it cannot do.
-    async fn abilities(&self, backend: &Name) -> Map<String, Value> {
-        let answer = self.probe(backend).await.unwrap_or_default();
-        answer.get("abilities").and_then(Value::as_object).cloned().unwrap_or_default()
+    /// Composers that say that they can express this flavor.
+    async fn who_can(&self, flavor: &Flavor) -> Result<Vec<Name>, Error> {
+        let composes =
+            |digest: &Digest| self.drivers.plugin(digest).is_some_and(|it| it.roles.contains(&Role::Compose));
+        let backends = self.store.backends().await?.into_iter();
+        let names: Vec<_> = backends.filter(|it| composes(&it.revision.digest)).map(|backend| backend.name).collect();
+        let abilities = self.abilities_of(&names).await;
+        let can = |abilities: &Map<String, Value>, name: &Name| {
+            abilities.contains_key("shape") && rules::expressible(flavor, name, abilities).is_ok()
+        };
+        Ok(names
+            .into_iter()
+            .zip(&abilities)
+            .filter(|(name, abilities)| can(abilities, name))
+            .map(|(name, _)| name)
+            .collect())
+    }
+
+    /// Empty for a far side that does not answer: then the flow will say what it cannot do.
+    async fn abilities_of(&self, backends: &[Name]) -> Vec<Map<String, Value>> {
+        let mut all = Vec::new();
+        for backend in backends {
+            let answer = self.probe(backend).await.unwrap_or_default();
+            all.push(answer.get("abilities").and_then(Value::as_object).cloned().unwrap_or_default());
+        }
+        all
     }
 
     pub(super) async fn newest(&self, backend: &Name) -> Result<Revision, Error> {

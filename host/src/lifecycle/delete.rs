@@ -6,7 +6,7 @@ use super::Error;
 use super::task::Undo;
 use crate::driver::Drivers;
 use crate::flow::List;
-use crate::model::{Ending, Erase, Fault, Instance, InstanceId, Invalid, Role};
+use crate::model::{Ending, Erasure, Fault, Instance, InstanceId, Invalid, Role};
 use crate::store::{Effect, InstanceChange, Store};
 
 pub(super) const KIND: &str = "instance.delete";
@@ -30,16 +30,16 @@ pub(super) fn instance(store: &Store, drivers: &Drivers) -> List<Delete> {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Delete {
-    pub(super) erase: Erase,
+    pub(super) erasure: Erasure,
 }
 
 impl Delete {
     pub(super) fn of(instance: &Instance) -> Self {
-        Self { erase: instance.order.erase }
+        Self { erasure: instance.order.erasure() }
     }
 
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        serde_json::to_vec(self).map_err(|e| Invalid::new("erase", e.to_string()).into())
+        serde_json::to_vec(self).map_err(|e| Invalid::new("erasure", e.to_string()).into())
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Error;
 use crate::driver::{Drivers, Plugin};
-use crate::model::{Flavor, Image, Name, Network, PartKind, Role, Route};
+use crate::model::{Eraser, Flavor, Image, Invalid, Name, Network, PartKind, Role, Route};
 use crate::store::Store;
 
 /// A plugin that takes over a backend must be able to undo what lives there.
@@ -51,34 +51,60 @@ pub(super) async fn serves(drivers: &Drivers, store: &Store, flavor: &Flavor) ->
     Ok(())
 }
 
-/// What a far side says that it can do reaches what the flavor asks of it. What it does not say is left to the flow.
-pub(super) fn within(flavor: &Flavor, role: Role, backend: &Name, abilities: &Map<String, Value>) -> Result<(), Error> {
-    let can = |ability: &str| abilities.get(ability).and_then(Value::as_array);
-    let asked = asked(flavor);
-    let beyond: Vec<_> = match (role, can("shape"), can("erase")) {
-        (Role::Compose, Some(kinds), _) => asked.into_iter().filter(|kind| !kinds.contains(kind)).collect(),
-        (Role::Deploy, _, Some(levels)) => {
-            let level = json!(flavor.erase);
-            if levels.contains(&level) {
-                Vec::new()
-            } else {
-                vec![json!(format!("erase: {}", level.as_str().unwrap_or("")))]
-            }
-        }
-        _ => Vec::new(),
-    };
-    if beyond.is_empty() {
-        return Ok(());
-    }
+/// A composer can express what the shape asks for, as far as it says what it can.
+pub(super) fn expressible(flavor: &Flavor, composer: &Name, abilities: &Map<String, Value>) -> Result<(), Error> {
+    let Some(kinds) = abilities.get("shape").and_then(Value::as_array) else { return Ok(()) };
+    let beyond: Vec<_> = asked(flavor).into_iter().filter(|kind| !kinds.contains(kind)).collect();
     let beyond: Vec<_> = beyond.iter().filter_map(Value::as_str).collect();
-    Err(Error::Refused {
+    if beyond.is_empty() { Ok(()) } else { Err(not_expressible(flavor, composer, &beyond.join(", "))) }
+}
+
+/// The same refusal, with the backends that can.
+pub(super) fn with_who_can(refused: Error, backends: &[Name]) -> Error {
+    match refused {
+        Error::Refused { code, message } if !backends.is_empty() => {
+            let names: Vec<_> = backends.iter().map(Name::as_str).collect();
+            Error::Refused { code, message: format!("{message}; {} can", names.join(", ")) }
+        }
+        other => other,
+    }
+}
+
+/// Whose undo erases to the flavor's level: the deployers', or else the composers'. Each is the abilities of one backend.
+pub(super) fn eraser(
+    flavor: &Flavor,
+    deployers: &[Map<String, Value>],
+    composers: &[Map<String, Value>],
+) -> Result<Eraser, Error> {
+    let reaches = |abilities: &Map<String, Value>| {
+        let levels = abilities.get("erase").and_then(Value::as_array);
+        levels.is_none_or(|levels| levels.contains(&json!(flavor.erase)))
+    };
+    if deployers.iter().all(reaches) {
+        return Ok(Eraser::Deploy);
+    }
+    // A pre-set node is never released: nobody would erase it.
+    if flavor.route.claim.is_empty()
+        && composers.iter().all(|composer| composer.contains_key("erase") && reaches(composer))
+    {
+        return Ok(Eraser::Compose);
+    }
+    let level = json!(flavor.erase);
+    let what = format!("erase: {}", level.as_str().unwrap_or_default());
+    Err(match flavor.route.deploy.first() {
+        Some(deployer) => not_expressible(flavor, deployer, &what),
+        None => Error::Invalid(Invalid::new("route.deploy", "name a backend")),
+    })
+}
+
+fn not_expressible(flavor: &Flavor, backend: &Name, what: &str) -> Error {
+    Error::Refused {
         code: "flavor-not-expressible",
         message: format!(
-            "backend {backend} cannot express {} of flavor {}: take it out of the shape, or name a backend that can",
-            beyond.join(", "),
+            "backend {backend} cannot express {what} of flavor {}: take it out of the flavor, or name a backend that can",
             flavor.name
         ),
-    })
+    }
 }
 
 /// What each backend of the route calls the networks, one object laid over the other.
@@ -171,23 +197,28 @@ mod tests {
         serde_json::from_value(json!({"name": "big", "shape": shape, "route": route, "erase": "full"})).unwrap()
     }
 
-    fn says(role: Role, abilities: &Value, shape: Value) -> Result<(), String> {
-        let backend = Name::parse("name", "pod-a").unwrap();
-        within(&flavor(shape), role, &backend, abilities.as_object().unwrap()).map_err(|error| error.to_string())
+    fn abilities(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
     }
 
     #[test]
     fn a_disk_on_a_composer_that_has_none_is_refused_by_name() {
-        let valence = json!({"shape": ["cpu", "memory"]});
-        assert_eq!(says(Role::Compose, &valence, json!({"cores": 2, "memory_mib": 1024})), Ok(()));
-        let refused = says(Role::Compose, &valence, json!({"cores": 2, "disks_gib": [100]}));
-        assert!(refused.is_err_and(|message| message.contains("pod-a cannot express disk")));
+        let composer = Name::parse("name", "pod-a").unwrap();
+        let valence = abilities(json!({"shape": ["cpu", "memory"]}));
+        assert!(expressible(&flavor(json!({"cores": 2, "memory_mib": 1024})), &composer, &valence).is_ok());
+        let refused = expressible(&flavor(json!({"cores": 2, "disks_gib": [100]})), &composer, &valence);
+        assert!(refused.is_err_and(|error| error.to_string().contains("pod-a cannot express disk")));
     }
 
     #[test]
-    fn an_erase_level_beyond_the_deployer_is_refused_and_silence_is_not() {
-        let refused = says(Role::Deploy, &json!({"erase": ["none", "quick"]}), json!({}));
-        assert!(refused.is_err_and(|message| message.contains("erase: full")));
-        assert_eq!(says(Role::Deploy, &json!({}), json!({})), Ok(()));
+    fn whoever_reaches_the_level_erases_and_nobody_is_refused() {
+        let flavor = flavor(json!({}));
+        let (all, some) =
+            (abilities(json!({"erase": ["none", "full"]})), abilities(json!({"erase": ["none", "quick"]})));
+        assert_eq!(eraser(&flavor, &[all.clone()], &[]).ok(), Some(Eraser::Deploy));
+        assert_eq!(eraser(&flavor, &[Map::new()], &[]).ok(), Some(Eraser::Deploy), "silence refuses nothing");
+        assert_eq!(eraser(&flavor, &[some.clone()], &[all]).ok(), Some(Eraser::Compose));
+        let refused = eraser(&flavor, &[some.clone()], &[some]);
+        assert!(refused.is_err_and(|error| error.to_string().contains("erase: full")));
     }
 }

@@ -168,6 +168,7 @@ impl Lifecycle {
             networks,
             route: flavor.route,
             erase: flavor.erase,
+            eraser: flavor.eraser,
             image,
             hostname: request.hostname.unwrap_or_else(|| request.name.to_string()),
             ssh_keys: request.ssh_keys,

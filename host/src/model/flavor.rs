@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Invalid, Name, PartKind};
+use super::{Invalid, Name, PartKind, Role};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +14,9 @@ pub struct Flavor {
     pub route: Route,
     #[serde(default)]
     pub erase: Erase,
+    /// Whose undo reaches that level: found out when the flavor is written.
+    #[serde(default)]
+    pub eraser: Eraser,
 }
 
 /// Zero or empty: no wish.
@@ -70,6 +73,34 @@ pub enum Erase {
     Quick,
     /// Every block, or cryptographic.
     Full,
+}
+
+/// Which undo erases the data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Eraser {
+    /// Undeploy, while the machine is still managed.
+    #[default]
+    Deploy,
+    /// Release, before the machine goes back to the pool.
+    Compose,
+}
+
+/// How far data goes, and on whose word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    pub level: Erase,
+    pub eraser: Eraser,
+}
+
+impl Erasure {
+    /// What the undo of this role must reach.
+    pub fn at(self, role: Role) -> Erase {
+        match (role, self.eraser) {
+            (Role::Deploy, Eraser::Deploy) | (Role::Compose, Eraser::Compose) => self.level,
+            _ => Erase::None,
+        }
+    }
 }
 
 impl Route {
@@ -135,6 +166,7 @@ mod tests {
             shape: Shape { cores: 2, memory_mib: 4096, ..Shape::default() },
             route: Route { compose: pod(), enroll: pod(), deploy: pod(), ..Route::default() },
             erase: Erase::Quick,
+            eraser: Eraser::Deploy,
         }
     }
 

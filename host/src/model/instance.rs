@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Erase, FlowId, Image, InstanceId, Invalid, Millis, Name, Project, Route, Shape};
+use super::{Erase, Eraser, Erasure, FlowId, Image, InstanceId, Invalid, Millis, Name, Project, Route, Shape};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
@@ -38,6 +38,8 @@ pub struct Order {
     pub shape: Shape,
     pub route: Route,
     pub erase: Erase,
+    #[serde(default)]
+    pub eraser: Eraser,
     pub image: Image,
     pub hostname: String,
     pub ssh_keys: Vec<String>,
@@ -70,6 +72,10 @@ impl InstanceState {
 }
 
 impl Order {
+    pub fn erasure(&self) -> Erasure {
+        Erasure { level: self.erase, eraser: self.eraser }
+    }
+
     pub fn check(&self) -> Result<(), Invalid> {
         let host = &self.hostname;
         let letters = host.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));

@@ -91,7 +91,9 @@ async fn the_same_system_twice_never_becomes_active_and_the_first_is_left_alone(
 async fn two_creates_at_once_compose_one_after_the_other_and_get_two_machines() {
     let stack = Stack::with(Options { sim: &["--assemble-ms", "300"], ..Options::default() }).await.unwrap();
     let (a, _) = stack.create("a", "small").await.unwrap();
-    let (b, _) = stack.create("b", "small").await.unwrap();
+    let (b, second) = stack.create("b", "small").await.unwrap();
+    let behind = |flow: &Value| flow["waits_for"].as_str().is_some_and(|why| why.contains("is ahead"));
+    stack.service.flow(&second, "to be told who is ahead", behind).await.unwrap();
     for id in [&a, &b] {
         stack.service.instance_in(id, "active").await.unwrap();
     }

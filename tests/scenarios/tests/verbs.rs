@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 async fn flow_of(stack: &Stack, path: &str, body: Value) -> Value {
     let started = stack.service.api.post(path, &body).await.unwrap().ok().unwrap();
     let flow = started["flow"].as_str().unwrap().to_owned();
-    stack.service.flow(&flow, "its end", |flow| matches!(flow["phase"].as_str(), Some("done" | "reverted"))).await.unwrap()
+    stack
+        .service
+        .flow(&flow, "its end", |flow| matches!(flow["phase"].as_str(), Some("done" | "reverted")))
+        .await
+        .unwrap()
 }
 
 async fn running(stack: &Stack) -> usize {

@@ -60,7 +60,7 @@ impl Task<Create> for Compose {
     }
 
     async fn revert(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
-        let outcome = self.undo.run(cx, create.order.erase).await;
+        let outcome = self.undo.run(cx, create.order.erasure()).await;
         if outcome == Outcome::Done {
             create.node = None;
         }

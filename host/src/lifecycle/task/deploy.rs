@@ -73,6 +73,6 @@ impl Task<Create> for Deploy {
     }
 
     async fn revert(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
-        self.undo.run(cx, create.order.erase).await
+        self.undo.run(cx, create.order.erasure()).await
     }
 }

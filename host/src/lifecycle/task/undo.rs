@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::failed;
 use crate::driver::{Answer, Call, Doing, Drivers, Presence};
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
 use crate::lifecycle::delete::Delete;
-use crate::model::{Erase, Fault, FaultKind, Holding, HoldingState, Name, Role};
+use crate::model::{Erasure, Fault, FaultKind, Holding, HoldingState, Name, Role};
 use crate::store::{Effect, Store, Undone};
 
 pub(in crate::lifecycle) struct Undo {
@@ -27,8 +28,8 @@ pub(in crate::lifecycle) struct Undo {
 enum Stage {
     /// The driver's own checkpoint.
     Undoing(Vec<u8>),
-    /// It answered done; whether it is gone is still to be seen.
-    Confirming,
+    /// It answered done, with this receipt; whether it is gone is still to be seen.
+    Confirming(Map<String, Value>),
 }
 
 impl Undo {
@@ -41,7 +42,7 @@ impl Undo {
     }
 
     /// Done when the instance holds nothing of this role any more.
-    pub(super) async fn run(&self, cx: &mut Cx, erase: Erase) -> Outcome {
+    pub(super) async fn run(&self, cx: &mut Cx, erasure: Erasure) -> Outcome {
         let undone = match self.store.last_holding(cx.at.instance, self.role).await {
             Ok(Some(undone)) => undone,
             Ok(None) => return Outcome::Done,
@@ -50,27 +51,27 @@ impl Undo {
         if undone.holding.state == HoldingState::Disputed {
             return Outcome::Fail(disputed(&undone.holding));
         }
-        let outcome = self.undo(cx, &undone, erase).await;
+        let outcome = self.undo(cx, &undone, erasure).await;
         if let Outcome::Retry { fault, .. } | Outcome::Fail(fault) = &outcome {
             cx.also(Effect::Owe { holding: undone.holding.id, fault: fault.clone() });
         }
         outcome
     }
 
-    async fn undo(&self, cx: &mut Cx, undone: &Undone, erase: Erase) -> Outcome {
+    async fn undo(&self, cx: &mut Cx, undone: &Undone, erasure: Erasure) -> Outcome {
         let stage = cx.checkpoint.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok());
         let checkpoint = match stage {
-            Some(Stage::Confirming) => return self.confirm(cx, undone).await,
+            Some(Stage::Confirming(receipt)) => return self.confirm(cx, undone, receipt).await,
             Some(Stage::Undoing(checkpoint)) => Some(checkpoint),
             None => None,
         };
-        let answer = match self.call(cx, undone, checkpoint, erase).await {
+        let answer = match self.call(cx, undone, checkpoint, erasure).await {
             Ok(answer) => answer,
             Err(fault) => return failed(fault),
         };
         cx.saw(answer.exchanges);
         match answer.result {
-            Ok(Doing::Done(_)) => self.confirm(cx, undone).await,
+            Ok(Doing::Done(receipt)) => self.confirm(cx, undone, receipt).await,
             Ok(Doing::Pending(pause)) => match serde_json::to_vec(&Stage::Undoing(pause.checkpoint)) {
                 Ok(checkpoint) => {
                     Outcome::Pending { checkpoint, after: pause.after, percent: pause.percent, note: pause.note }
@@ -82,7 +83,7 @@ impl Undo {
     }
 
     /// Only a promise that nothing is left settles the holding.
-    async fn confirm(&self, cx: &mut Cx, undone: &Undone) -> Outcome {
+    async fn confirm(&self, cx: &mut Cx, undone: &Undone, receipt: Map<String, Value>) -> Outcome {
         let answer = match self.find(cx, undone).await {
             Ok(answer) => answer,
             Err(fault) => return failed(fault),
@@ -90,7 +91,8 @@ impl Undo {
         cx.saw(answer.exchanges);
         match answer.result {
             Ok(Presence::Absent) => {
-                cx.note(format!("{} is gone from {}", undone.holding.mark, undone.holding.backend));
+                let gone = format!("{} is gone from {}", undone.holding.mark, undone.holding.backend);
+                cx.note(format!("{gone}{}", erased(&receipt)));
                 cx.also(Effect::Settle(undone.holding.id));
                 Outcome::Done
             }
@@ -98,7 +100,7 @@ impl Undo {
                 "{} answered that {handle} was given back, and still shows it as {state}",
                 undone.holding.backend
             )),
-            Ok(Presence::Unsettled(after)) => confirming(after, &undone.holding),
+            Ok(Presence::Unsettled(after)) => confirming(after, &undone.holding, receipt),
             Err(fault) => failed(fault),
         }
     }
@@ -108,8 +110,8 @@ impl Undo {
         cx: &mut Cx,
         undone: &Undone,
         checkpoint: Option<Vec<u8>>,
-        erase: Erase,
-    ) -> Result<Answer<Doing<serde_json::Map<String, serde_json::Value>>>, Fault> {
+        erasure: Erasure,
+    ) -> Result<Answer<Doing<Map<String, Value>>>, Fault> {
         let Undone { holding, revision } = undone;
         let call = self.driver_call(cx, checkpoint, holding).await;
         let backend = holding.backend.as_str();
@@ -117,7 +119,7 @@ impl Undo {
             Role::Compose => {
                 let composer = self.drivers.composer(*revision).await?;
                 cx.calls(backend, composer.plugin());
-                Ok(composer.release(call, holding, erase).await)
+                Ok(composer.release(call, holding, erasure.at(self.role)).await)
             }
             Role::Claim => Err(unclaimed()),
             Role::Enroll => {
@@ -128,7 +130,7 @@ impl Undo {
             Role::Deploy => {
                 let deployer = self.drivers.deployer(*revision).await?;
                 cx.calls(backend, deployer.plugin());
-                Ok(deployer.undeploy(call, holding, erase).await)
+                Ok(deployer.undeploy(call, holding, erasure.at(self.role)).await)
             }
         }
     }
@@ -164,18 +166,18 @@ impl Undo {
 
 /// A flow's state that knows how far data is to be erased.
 pub(in crate::lifecycle) trait Erasing: Send + Sync {
-    fn erase(&self) -> Erase;
+    fn erasure(&self) -> Erasure;
 }
 
 impl Erasing for Delete {
-    fn erase(&self) -> Erase {
-        self.erase
+    fn erasure(&self) -> Erasure {
+        self.erasure
     }
 }
 
 impl Erasing for Create {
-    fn erase(&self) -> Erase {
-        self.order.erase
+    fn erasure(&self) -> Erasure {
+        self.order.erasure()
     }
 }
 
@@ -195,7 +197,7 @@ impl<S: Erasing> Task<S> for Undo {
     }
 
     async fn execute(&self, cx: &mut Cx, state: &mut S) -> Outcome {
-        self.run(cx, state.erase()).await
+        self.run(cx, state.erasure()).await
     }
 
     /// What is undone stays undone.
@@ -208,6 +210,18 @@ fn unclaimed() -> Fault {
     Fault::new(FaultKind::Broken, "no flow claims yet")
 }
 
+/// What the receipt says of data: level, method, disks by serial.
+fn erased(receipt: &Map<String, Value>) -> String {
+    let word = |key: &str| receipt.get(key).and_then(Value::as_str).unwrap_or_default();
+    let disks: Vec<_> =
+        receipt.get("disks").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    match (word("erased"), word("method")) {
+        ("" | "none", _) => String::new(),
+        (level, method) if disks.is_empty() => format!("; erased: {level} by {method}"),
+        (level, method) => format!("; erased: {level} by {method}, disks {}", disks.join(", ")),
+    }
+}
+
 /// What another instance has is given back only after a person looked.
 fn disputed(holding: &Holding) -> Fault {
     let message = holding.fault.as_ref().map_or("it is disputed", |fault| fault.message.as_str());
@@ -215,8 +229,8 @@ fn disputed(holding: &Holding) -> Fault {
     Fault::new(FaultKind::Conflict, format!("{message}; {advice}"))
 }
 
-fn confirming(after: Duration, holding: &Holding) -> Outcome {
-    match serde_json::to_vec(&Stage::Confirming) {
+fn confirming(after: Duration, holding: &Holding, receipt: Map<String, Value>) -> Outcome {
+    match serde_json::to_vec(&Stage::Confirming(receipt)) {
         Ok(checkpoint) => Outcome::Pending {
             checkpoint,
             after,
