@@ -10,7 +10,7 @@ use crate::call::{Answer, Call};
 use crate::faults::{Fault, Kind};
 use crate::wire::Answering;
 use crate::world::World;
-use crate::{ironic, podm, valence};
+use crate::{cloudboot, ironic, podm, valence};
 
 /// Whose request it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -19,6 +19,7 @@ pub enum Side {
     Valence,
     Podm,
     Ironic,
+    Cloudboot,
 }
 
 /// Runs one request to its end. None: the connection closed without an answer.
@@ -69,6 +70,7 @@ async fn dispatch(world: &Arc<World>, side: Side, call: Call) -> Answer {
         Side::Valence => valence::answer(world, &call).await,
         Side::Podm => podm::answer(world, &call).await,
         Side::Ironic => ironic::answer(world, &call).await,
+        Side::Cloudboot => cloudboot::answer(world, &call).await,
     }
 }
 
@@ -80,6 +82,9 @@ impl Side {
             Self::Valence => valence::errors::from_pod_manager(status, "Base.1.0.GeneralError", message, message),
             Self::Podm => podm::error(status, message),
             Self::Ironic => ironic::errors::client(status, message),
+            // Every refusal is a 200 here, unless a crash is asked for.
+            Self::Cloudboot if fault.status.is_some_and(|status| status >= 500) => cloudboot::panicked(status),
+            Self::Cloudboot => cloudboot::refused(message),
         }
     }
 }

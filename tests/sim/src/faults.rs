@@ -129,6 +129,18 @@ pub enum Kind {
     AllocationContended,
     /// Ironic is killed during the next transition, and started again.
     RestartDuring,
+
+    // Of CloudBoot.
+    /// The installer reports a failure, after it wrote the disks.
+    InstallFails,
+    /// The installer reports nothing any more; after `ms` CloudBoot calls it a failure, without `ms` never.
+    InstallStuck,
+    /// Somebody else enters the same server right after us.
+    ClaimedTwice,
+    /// No BMC can be reached with these credentials.
+    BmcAway,
+    /// A power action is answered and not done.
+    PowerIgnored,
 }
 
 impl Kind {

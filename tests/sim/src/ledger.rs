@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::cloudboot::ledger::CloudBoot;
 use crate::podm::pool::NodeState;
 use crate::world::State;
 
@@ -11,6 +12,7 @@ pub struct Ledger {
     pub pod: Pod,
     pub valence: Valence,
     pub ironic: Ironic,
+    pub cloudboot: CloudBoot,
     pub machines: Machines,
     /// One sentence for each thing that must never happen, oldest first.
     pub alarms: Vec<String>,
@@ -168,6 +170,7 @@ impl Ledger {
                     })
                     .collect(),
             },
+            cloudboot: CloudBoot::of(&state.cloudboot),
             machines: Machines {
                 running: state
                     .machines

@@ -12,6 +12,7 @@ use serde::Serialize;
 mod basic;
 mod call;
 mod clock;
+mod cloudboot;
 mod control;
 mod exchange;
 mod faults;
@@ -25,6 +26,7 @@ mod valence;
 mod wire;
 mod world;
 
+pub use cloudboot::ledger::{CloudBoot, CloudBootDevice};
 pub use control::Settings;
 pub use exchange::Side;
 pub use faults::{Fault, Kind};
@@ -41,7 +43,7 @@ use world::World;
 pub struct Sim {
     world: Arc<World>,
     addresses: Addresses,
-    _servers: [Server; 4],
+    _servers: [Server; 5],
 }
 
 /// Where the faces listen, each `http://127.0.0.1:PORT`.
@@ -51,6 +53,7 @@ pub struct Addresses {
     /// The pod manager, and the address of every BMC.
     pub podm: String,
     pub ironic: String,
+    pub cloudboot: String,
     pub control: String,
 }
 
@@ -62,10 +65,12 @@ impl Sim {
             [bind(ports[0]).await?, bind(ports[1]).await?, bind(ports[2]).await?, bind(ports[3]).await?];
         let address =
             |listener: &tokio::net::TcpListener| listener.local_addr().map(|address| format!("http://{address}"));
+        let cloudboot = bind(options.cloudboot_port).await?;
         let addresses = Addresses {
             valence: address(&valence)?,
             podm: address(&podm)?,
             ironic: address(&ironic)?,
+            cloudboot: address(&cloudboot)?,
             control: address(&control)?,
         };
         let world = World::new(options);
@@ -79,8 +84,10 @@ impl Sim {
             spawn_server(valence, face(Side::Valence)),
             spawn_server(podm, face(Side::Podm)),
             spawn_server(ironic, face(Side::Ironic)),
+            spawn_server(cloudboot, face(Side::Cloudboot)),
             spawn_server(control, move |call| control::answer(controlled.clone(), call)),
         ];
+        cloudboot::spawn_idle(&world);
         Ok(Self { world, addresses, _servers: servers })
     }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 
-/// The stand-ins for Valence, its pod manager and Ironic. Prints one line of JSON with their addresses, and ends when its
+/// The stand-ins for Valence, its pod manager, Ironic and CloudBoot. Prints one line of JSON with their addresses, and ends when its
 /// standard input closes.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "moganite-sim", version)]
@@ -59,6 +59,22 @@ pub struct Options {
     #[arg(long, default_value_t = 200)]
     pub bmc_timeout_ms: u64,
 
+    /// Servers that CloudBoot discovered.
+    #[arg(long, default_value_t = 4)]
+    pub cloudboot_systems: usize,
+    /// From a power action to BootOS, the installer or the system, ms.
+    #[arg(long, default_value_t = 30)]
+    pub cloudboot_boot_ms: u64,
+    /// Between two reports of an install, ms; it sends eleven and the last.
+    #[arg(long, default_value_t = 10)]
+    pub cloudboot_step_ms: u64,
+    /// How often a server in BootOS asks whether it is to be installed, ms. A real one: 60,000.
+    #[arg(long, default_value_t = 50)]
+    pub cloudboot_poll_ms: u64,
+    /// Password of CloudBoot's user `admin`.
+    #[arg(long, default_value = "cloudboot-secret-password")]
+    pub cloudboot_password: String,
+
     /// Which Valence answers: `2017`, the last tree that composes, or `release`, which does not.
     #[arg(long, default_value = "2017")]
     pub valence: Dialect,
@@ -94,6 +110,9 @@ pub struct Options {
     /// Port of Ironic; 0: a free one.
     #[arg(long, default_value_t = 0)]
     pub ironic_port: u16,
+    /// Port of CloudBoot; 0: a free one. A real one: 8083.
+    #[arg(long, default_value_t = 0)]
+    pub cloudboot_port: u16,
     /// Port of the ledger, the switches and the clock; 0: a free one.
     #[arg(long, default_value_t = 0)]
     pub control_port: u16,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::Addresses;
 use crate::clock::Clock;
+use crate::cloudboot::store::Store as CloudBootStore;
 use crate::faults::Faults;
 use crate::ironic::store::Store as IronicStore;
 use crate::log::Log;
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) pod: Pod,
     pub(crate) valence: Records,
     pub(crate) ironic: IronicStore,
+    pub(crate) cloudboot: CloudBootStore,
     pub(crate) alarms: Vec<String>,
     pub(crate) settings: Settings,
     namespace: Uuid,
@@ -55,6 +57,7 @@ impl World {
             pod: Pod { pieces: Pieces::new(&options, namespace), ..Pod::default() },
             valence: Records::default(),
             ironic: IronicStore::default(),
+            cloudboot: CloudBootStore::new(&options),
             alarms: Vec::new(),
             settings: Settings {
                 dialect: options.valence,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bench;
+mod cloudboot;
 mod composition;
 mod faults;
 mod ironic_api;
