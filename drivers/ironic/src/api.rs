@@ -1,23 +1,36 @@
-//! Ironic's API: requests at the pinned microversion. What an answer means is in `said`.
+//! Ironic's API: requests at a known microversion, with a token where Keystone gives one. What an answer means is in `said`.
 
+use crate::login::{Login, TOKEN};
 use crate::node::{FIELDS, Record};
 use crate::provision::Verb;
-use crate::said::sort;
 pub(crate) use crate::said::{Said, read};
+use crate::said::{sentence, sort};
 use crate::settings::Settings;
-use moganite_driver::{Endpoint, Fault, fault, info};
+use moganite_driver::{Endpoint, Fault, Reply, fault, info};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::cell::Cell;
 
-/// Pinned, since without the header Ironic speaks 1.1 and `latest` moves. 1.86 knows `firmware_interface`; a field that the version
-/// does not know is a 406.
-const VERSION: (u32, u32) = (1, 86);
+/// The minor number that is spoken wherever Ironic knows it: without the header Ironic speaks 1.1, and `latest` moves. 1.86 brought
+/// `firmware_interface`.
+const NEWEST: u32 = 86;
+
+/// The minor number without which this driver does not work: 1.78 brought the history of a node, in which the cause of a failure is.
+const OLDEST: u32 = 78;
+
+/// Fields of a create that an Ironic may be too old for, which is a 406, with the minor number that brought them.
+const SINCE: [(&str, u32); 1] = [("firmware_interface", 86)];
+
+/// The header that says which version a request speaks.
+const VERSION: &str = "x-openstack-ironic-api-version";
 
 /// The largest page that Ironic answers.
 pub(crate) const PAGE: usize = 1_000;
 
 pub(crate) struct Ironic {
-    far: Endpoint,
+    login: Option<Login>,
+    /// The minor number that is spoken in this call.
+    minor: Cell<u32>,
 }
 
 /// What `GET /` tells.
@@ -33,26 +46,36 @@ struct Version {
 }
 
 impl Ironic {
+    /// As the gate authenticates it.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
-        let (major, minor) = VERSION;
-        Self { far: Endpoint::named("ironic").header("x-openstack-ironic-api-version", format!("{major}.{minor}")) }
+        Self::of(&Settings::default())
     }
 
-    pub(crate) fn of(_settings: &Settings) -> Self {
-        Self::new()
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self { login: Login::of(settings), minor: Cell::new(NEWEST) }
     }
 
-    /// Reads the range of versions and refuses one without 1.86. Costs Ironic 3 ms and needs no credential.
+    /// Reads the range of versions. Costs Ironic 3 ms and needs no credential.
     pub(crate) fn versions(&self) -> Result<Versions, Fault> {
-        self.far.get("/")?.success()?.json()
+        let versions: Versions = Endpoint::named("ironic").get("/")?.success()?.json()?;
+        if let Some(minor) = versions.spoken() {
+            self.minor.set(minor);
+        }
+        Ok(versions)
     }
 
-    /// What must be true before the first change of an operation.
+    /// What must be true before the first change of an operation: Ironic serves a version that this driver speaks.
     pub(crate) fn check_version(&self) -> Result<(), Fault> {
         match self.versions()?.problem() {
             None => Ok(()),
             Some(problem) => Err(fault::broken(problem)),
         }
+    }
+
+    /// Whether the Ironic of this call knows a field of a create.
+    pub(crate) fn knows(&self, field: &str) -> bool {
+        SINCE.iter().all(|(name, since)| *name != field || *since <= self.minor.get())
     }
 
     /// A node by uuid or name; none when Ironic does not know it.
@@ -131,32 +154,70 @@ impl Ironic {
 
     pub(crate) fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Said, Fault> {
         let body = body.map(|body| body.to_string().into_bytes());
-        sort(&self.far.send(method, path, body)?)
+        let mut reply = self.exchange(method, path, body.clone())?;
+        if let Some(newest) = too_new(&reply, self.minor.get()) {
+            // Nothing was done: the version is looked at before anything else.
+            self.minor.set(newest);
+            reply = self.exchange(method, path, body)?;
+        }
+        sort(&reply)
+    }
+
+    /// One exchange. A token that is not taken is renewed once.
+    fn exchange(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> Result<Reply, Fault> {
+        let mut far = Endpoint::named("ironic").header(VERSION, format!("1.{}", self.minor.get()));
+        let Some(login) = &self.login else {
+            return far.send(method, path, body);
+        };
+        far = far.header(TOKEN.0, TOKEN.1);
+        let reply = far.send(method, path, body.clone())?;
+        if reply.status != 401 {
+            return Ok(reply);
+        }
+        login.renew()?;
+        let reply = far.send(method, path, body)?;
+        if reply.status == 401 {
+            let words = sentence(&reply.text());
+            return Err(fault::broken(format!("ironic does not take the token that keystone has just given: {words}")));
+        }
+        Ok(reply)
     }
 }
 
 impl Versions {
+    /// The newest version that Ironic serves.
     pub(crate) fn newest(&self) -> &str {
         &self.default_version.version
     }
 
-    /// What to do about a range without the pinned version; none when it is in.
+    /// The newest minor number that both know; none when they share none that this driver can do with.
+    pub(crate) fn spoken(&self) -> Option<u32> {
+        let spoken = parse(&self.default_version.version)?.min(NEWEST);
+        let oldest = parse(&self.default_version.min_version)?.max(OLDEST);
+        (oldest..=NEWEST).contains(&spoken).then_some(spoken)
+    }
+
+    /// What to do about a range that shares no version with this driver's; none when it does.
     pub(crate) fn problem(&self) -> Option<String> {
         let Version { min_version, version } = &self.default_version;
-        let inside = parse(min_version)? <= VERSION && VERSION <= parse(version)?;
-        let (major, minor) = VERSION;
-        (!inside).then(|| {
+        self.spoken().is_none().then(|| {
             format!(
-                "this driver speaks microversion {major}.{minor} and ironic serves {min_version} to {version}: use an Ironic of \
-                 2023.2 or newer"
+                "this driver speaks the microversions 1.{OLDEST} to 1.{NEWEST} and ironic serves {min_version} to {version}: use an \
+                 Ironic of 2021.2 (18.2) or newer"
             )
         })
     }
 }
 
-fn parse(version: &str) -> Option<(u32, u32)> {
-    let (major, minor) = version.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
+/// The minor number of a version whose major number is 1.
+fn parse(version: &str) -> Option<u32> {
+    version.strip_prefix("1.")?.parse().ok()
+}
+
+/// The newest minor number of an Ironic that refused this one as too new, if it is one that this driver can do with.
+fn too_new(reply: &Reply, minor: u32) -> Option<u32> {
+    let newest = parse(reply.header("x-openstack-ironic-api-maximum-version")?)?;
+    (reply.status == 406 && newest < minor && newest >= OLDEST).then_some(newest)
 }
 
 /// A node's id as one segment of a path. Ironic's ids are uuids or host names; what is neither never reaches a path.
@@ -195,9 +256,26 @@ mod tests {
             Ironic::new().check_version()
         };
         assert_eq!(answers("1.1", "1.115"), Ok(()));
-        assert_eq!(answers("1.1", "1.86"), Ok(()));
-        assert!(matches!(answers("1.1", "1.82"), Err(Fault::Broken(why)) if why.contains("1.82")));
+        assert_eq!(answers("1.1", "1.78"), Ok(()));
+        assert!(matches!(answers("1.1", "1.77"), Err(Fault::Broken(why)) if why.contains("1.77")));
         assert!(matches!(answers("1.87", "1.115"), Err(Fault::Broken(_))));
+    }
+
+    #[test]
+    fn an_older_ironic_is_spoken_to_at_its_newest_version_and_not_told_what_it_does_not_know() {
+        testing::far_side(|request| {
+            let asked = request.headers.iter().find(|(name, _)| name == VERSION).map(|(_, version)| version.clone());
+            if asked.as_deref() == Some("1.82") {
+                return testing::reply(200, json!({ "nodes": [] }));
+            }
+            let mut refused = testing::reply(406, json!({ "error_message": "Version 1.86 was requested" }))?;
+            refused.headers.push(("x-openstack-ironic-api-maximum-version".into(), "1.82".into()));
+            Ok(refused)
+        });
+        let ironic = Ironic::new();
+        assert!(ironic.knows("firmware_interface"));
+        assert!(matches!(ironic.get("/v1/nodes"), Ok(Said::Done(_))));
+        assert!(!ironic.knows("firmware_interface") && ironic.knows("name"));
     }
 
     #[test]

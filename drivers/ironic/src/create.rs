@@ -8,9 +8,13 @@ use moganite_driver::{
 };
 use serde_json::{Value, json};
 
-/// Creates the node. Whoever has the name already is the conflict; Ironic's answer does not say who, so it is asked.
+/// Creates the node, without the fields that this Ironic is too old for. Whoever has the name already is the conflict; Ironic's answer does not say who, so it is asked.
 pub(crate) fn create(ironic: &Ironic, body: &Value, mark: &str) -> Answer<Record> {
-    match ironic.post("/v1/nodes", body)? {
+    let mut body = body.clone();
+    if let Some(fields) = body.as_object_mut() {
+        fields.retain(|field, _| ironic.knows(field));
+    }
+    match ironic.post("/v1/nodes", &body)? {
         Said::Done(body) => read(body),
         Said::Conflict(why) => {
             let uuid = mark::uuid(mark).to_string();

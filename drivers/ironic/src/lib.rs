@@ -13,6 +13,7 @@ mod erasing;
 mod find;
 mod history;
 mod inspected;
+mod login;
 mod node;
 mod order;
 mod ports;

@@ -23,7 +23,7 @@ pub(crate) fn probe(cx: &Context) -> Answer<String> {
     let answer = json!({
         "version": versions.newest(),
         "problems": problems,
-        "abilities": { "erase": levels, "configdrive": settings.configdrive, "inspects": settings.inspect },
+        "abilities": { "microversion": versions.spoken().map(|minor| format!("1.{minor}")), "erase": levels, "configdrive": settings.configdrive, "inspects": settings.inspect },
     });
     Ok(answer.to_string())
 }

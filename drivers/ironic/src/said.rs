@@ -42,7 +42,7 @@ pub(crate) fn sort(reply: &Reply) -> Result<Said, Fault> {
         401 => Err(fault::broken(format!("ironic refused the credentials of endpoint `ironic`: {}", text()))),
         403 => Err(fault::broken(format!("ironic forbids it: {}", text()))),
         404 => Ok(Said::Missing),
-        406 => Err(fault::broken(format!("ironic does not take microversion 1.86 for this: {}", text()))),
+        406 => Err(fault::broken(format!("ironic does not take this driver's microversion for this: {}", text()))),
         409 => {
             let text = text();
             let locked = ["is locked by host", "state transition is in progress", "where updates are not allowed"];
@@ -54,7 +54,7 @@ pub(crate) fn sort(reply: &Reply) -> Result<Said, Fault> {
 }
 
 /// The sentence inside an error body: JSON inside a JSON string, of two inner shapes, and a third shape of http_basic.
-fn sentence(body: &str) -> String {
+pub(crate) fn sentence(body: &str) -> String {
     let Ok(outer) = serde_json::from_str::<Value>(body) else {
         return body.chars().take(300).collect();
     };

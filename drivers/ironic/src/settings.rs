@@ -53,6 +53,45 @@ pub(crate) struct Settings {
     /// The class to claim from where a flavor names none.
     pub(crate) claim_resource_class: Option<String>,
     pub(crate) filter: Filter,
+    /// Who proves to Ironic who we are. Default: the gate.
+    pub(crate) auth: Auth,
+    /// For `auth: keystone`.
+    pub(crate) keystone: Keystone,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Auth {
+    /// As the operator bound endpoint `ironic`: nobody, or http_basic.
+    #[default]
+    Gate,
+    /// This driver, with a token of Keystone's.
+    Keystone,
+}
+
+/// Whom Keystone is asked for a token as: an application credential, or else a user with a scope.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Keystone {
+    pub(crate) user: Option<String>,
+    /// Default: `Default`.
+    pub(crate) user_domain: String,
+    pub(crate) project: Option<String>,
+    /// Default: `Default`.
+    pub(crate) project_domain: String,
+    /// Default: project.
+    pub(crate) scope: Scope,
+    /// Its id.
+    pub(crate) application_credential: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scope {
+    #[default]
+    Project,
+    /// All of the cloud.
+    System,
 }
 
 /// The nodes that this driver may change. What is absent admits every node.
@@ -80,6 +119,19 @@ pub(crate) enum Reach {
     None,
     Quick,
     Full,
+}
+
+impl Default for Keystone {
+    fn default() -> Self {
+        Self {
+            user: None,
+            user_domain: "Default".into(),
+            project: None,
+            project_domain: "Default".into(),
+            scope: Scope::Project,
+            application_credential: None,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -114,6 +166,8 @@ impl Default for Settings {
             allocate_ms: 10_000,
             claim_resource_class: None,
             filter: Filter::default(),
+            auth: Auth::Gate,
+            keystone: Keystone::default(),
         }
     }
 }
@@ -164,6 +218,9 @@ impl Settings {
     /// Contradictions that no single field shows, one sentence each.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
+        if let Some(missing) = self.keystone.missing().filter(|_| self.auth == Auth::Keystone) {
+            problems.push(format!("settings say `auth: keystone` and lack {missing}"));
+        }
         if self.erases > Reach::None && !self.automated_clean {
             problems.push(format!(
                 "settings say `erases: {}` and `automated_clean: false`: nodes enrolled here are never cleaned",
@@ -183,6 +240,18 @@ impl Settings {
             }
         }
         problems
+    }
+}
+
+impl Keystone {
+    /// What a login would lack.
+    fn missing(&self) -> Option<&'static str> {
+        match self {
+            Self { application_credential: Some(_), .. } => None,
+            Self { user: None, .. } => Some("`keystone.user` or `keystone.application_credential`"),
+            Self { project: None, scope: Scope::Project, .. } => Some("`keystone.project` or `keystone.scope: system`"),
+            _ => None,
+        }
     }
 }
 
@@ -253,9 +322,19 @@ mod tests {
             let one = json!({ name: value });
             assert!(serde_json::from_value::<Settings>(one).is_ok(), "{name}");
         }
-        // 13 interfaces and 16 more.
-        assert_eq!(properties.len(), 29);
+        // 13 interfaces and 18 more.
+        assert_eq!(properties.len(), 31);
         assert_eq!(schema["additionalProperties"], json!(false));
+    }
+
+    #[test]
+    fn a_login_that_lacks_something_is_a_problem() {
+        let problems = |keystone: Value| settings(json!({ "auth": "keystone", "keystone": keystone })).problems().len();
+        assert_eq!(problems(json!({})), 1);
+        assert_eq!(problems(json!({ "user": "u" })), 1);
+        assert_eq!(problems(json!({ "user": "u", "project": "p" })), 0);
+        assert_eq!(problems(json!({ "user": "u", "scope": "system" })), 0);
+        assert_eq!(problems(json!({ "application_credential": "c" })), 0);
     }
 
     #[test]
