@@ -28,5 +28,5 @@ pub use call::Call;
 pub use compile::compile_child;
 pub use manifest::{pack, read as read_manifest};
 pub use plugins::{Drivers, Plugin, PluginState, Refusal};
-pub use roles::{Composer, Deployer, Enroller, Prober};
+pub use roles::{Claimer, Composer, Deployer, Enroller, Prober};
 pub use secrets::Vault;

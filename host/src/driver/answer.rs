@@ -63,7 +63,7 @@ pub struct Held {
 /// What is to be put on a node. What image and networks hold is what the operator registered for this backend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeployOrder {
-    /// The handle that enroll answered.
+    /// The handle that enroll or claim answered.
     pub node: String,
     pub image: Map<String, Value>,
     pub hostname: String,

@@ -32,6 +32,20 @@ pub(super) mod compose {
     });
 }
 
+pub(super) mod claim {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "lender",
+        imports: { default: trappable },
+        exports: { default: async },
+        require_store_data_send: true,
+        with: {
+            "moganite:driver/types": super::driver::moganite::driver::types,
+            "moganite:driver/log": super::driver::moganite::driver::log,
+        },
+    });
+}
+
 pub(super) mod enroll {
     wasmtime::component::bindgen!({
         path: "../wit",
@@ -60,6 +74,7 @@ pub(super) mod deploy {
     });
 }
 
+pub(super) use claim::LenderPre;
 pub(super) use compose::ComposerPre;
 pub(super) use deploy::DeployerPre;
 pub(super) use driver::ProberPre;

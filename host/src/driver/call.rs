@@ -3,6 +3,7 @@
 //! Everything that can end a call is in one table, [`verdict`]. Wall time covers the whole of it, waiting for a slot
 //! included. The verbs themselves are in `roles.rs`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,9 +62,10 @@ impl Settled for Vec<Observed> {}
 impl Settled for serde_json::Map<String, serde_json::Value> {}
 
 impl Target {
-    /// Calls `verb`. `work` is the call itself; `read` checks what it returned.
+    /// Calls `verb` of `role`. `work` is the call itself; `read` checks what it returned.
     pub(super) async fn run<W, T, F>(
         &self,
+        role: &'static str,
         verb: &'static str,
         call: Call,
         work: impl FnOnce(Store<State>, types::Context) -> F,
@@ -74,7 +76,7 @@ impl Target {
         F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
     {
         let book = Arc::new(Book::limited(self.library.sandbox.requests));
-        let wall = self.wall(verb);
+        let wall = self.wall(role, verb);
         let result = {
             let told = self.told(verb, call, wall, &book, work);
             #[expect(
@@ -100,7 +102,7 @@ impl Target {
                     )
                 })
             })
-            .and_then(|answer| self.proven(verb, answer, &exchanges))
+            .and_then(|answer| self.proven(role, verb, answer, &exchanges))
             .map_err(|fault| with_denials(fault, &book));
         Answer { result, exchanges }
     }
@@ -152,15 +154,17 @@ impl Target {
         }
     }
 
-    fn wall(&self, verb: &str) -> Duration {
+    fn wall(&self, role: &str, verb: &str) -> Duration {
         let sandbox = &self.library.sandbox;
-        let asked = self.plugin.manifest.wall_ms.get(verb).map_or(sandbox.wall, |ms| Duration::from_millis(*ms));
+        let asked =
+            by_verb(&self.plugin.manifest.wall_ms, role, verb).map_or(sandbox.wall, |ms| Duration::from_millis(*ms));
         asked.min(sandbox.wall_max)
     }
 
     /// A done that the manifest wants proven is believed only when the gate saw the proof in this call.
-    fn proven<T: Settled>(&self, verb: &str, answer: T, exchanges: &[Exchange]) -> Result<T, Fault> {
-        let Some(proof) = self.plugin.manifest.proofs.get(verb).filter(|_| answer.is_done()) else { return Ok(answer) };
+    fn proven<T: Settled>(&self, role: &str, verb: &str, answer: T, exchanges: &[Exchange]) -> Result<T, Fault> {
+        let proof = by_verb(&self.plugin.manifest.proofs, role, verb);
+        let Some(proof) = proof.filter(|_| answer.is_done()) else { return Ok(answer) };
         let proves = |seen: &Exchange| {
             seen.endpoint == proof.endpoint
                 && seen.method == proof.method
@@ -177,6 +181,11 @@ impl Target {
     fn broken(&self, verb: &str, why: &str) -> Fault {
         Fault::new(FaultKind::Broken, format!("{}, called for {verb}, {why}", self.label()))
     }
+}
+
+/// What a manifest says of a verb: under `enroll.find` where two roles have a verb of one name, else under `find`.
+fn by_verb<'m, T>(said: &'m BTreeMap<String, T>, role: &str, verb: &str) -> Option<&'m T> {
+    said.get(&format!("{role}.{verb}")).or_else(|| said.get(verb))
 }
 
 /// How a call that brought no answer ended: what can be done about it, and which limit with its figures.

@@ -7,7 +7,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker, types::ComponentItem};
 
 use super::Refusal;
-use super::bindings::{ComposerPre, DeployerPre, EnrollerPre, ProberPre};
+use super::bindings::{ComposerPre, DeployerPre, EnrollerPre, LenderPre, ProberPre};
 use super::limits::State;
 use crate::model::Role;
 
@@ -33,6 +33,7 @@ const IMPORTS: [(&str, &str); 10] = [
 pub(super) struct Loaded {
     driver: ProberPre<State>,
     compose: Option<ComposerPre<State>>,
+    claim: Option<LenderPre<State>>,
     enroll: Option<EnrollerPre<State>>,
     deploy: Option<DeployerPre<State>>,
 }
@@ -63,6 +64,7 @@ pub(super) fn load(linker: &Linker<State>, component: &Component) -> Result<Load
     Ok(Loaded {
         driver: ProberPre::new(pre.clone()).map_err(differs("driver"))?,
         compose: has("compose").then(|| ComposerPre::new(pre.clone())).transpose().map_err(differs("compose"))?,
+        claim: has("claim").then(|| LenderPre::new(pre.clone())).transpose().map_err(differs("claim"))?,
         enroll: has("enroll").then(|| EnrollerPre::new(pre.clone())).transpose().map_err(differs("enroll"))?,
         deploy: has("deploy").then(|| DeployerPre::new(pre.clone())).transpose().map_err(differs("deploy"))?,
     })
@@ -77,6 +79,10 @@ impl Loaded {
         self.compose.as_ref().ok_or_else(|| wasmtime::Error::msg("it cannot compose"))
     }
 
+    pub(super) fn claim(&self) -> wasmtime::Result<&LenderPre<State>> {
+        self.claim.as_ref().ok_or_else(|| wasmtime::Error::msg("it cannot claim"))
+    }
+
     pub(super) fn enroll(&self) -> wasmtime::Result<&EnrollerPre<State>> {
         self.enroll.as_ref().ok_or_else(|| wasmtime::Error::msg("it cannot enroll"))
     }
@@ -87,9 +93,10 @@ impl Loaded {
 
     pub(super) fn roles(&self) -> Vec<Role> {
         let compose = self.compose.as_ref().map(|_| Role::Compose);
+        let claim = self.claim.as_ref().map(|_| Role::Claim);
         let enroll = self.enroll.as_ref().map(|_| Role::Enroll);
         let deploy = self.deploy.as_ref().map(|_| Role::Deploy);
-        [compose, enroll, deploy].into_iter().flatten().collect()
+        [compose, claim, enroll, deploy].into_iter().flatten().collect()
     }
 }
 

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 
 use super::library::Library;
-use super::{Composer, Deployer, Enroller, Prober, Vault, binding};
+use super::{Claimer, Composer, Deployer, Enroller, Prober, Vault, binding};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::model::{Digest, Fault, Manifest, Revision, RevisionId, Role};
@@ -137,6 +137,10 @@ impl Drivers {
 
     pub async fn composer(&self, revision: RevisionId) -> Result<Composer, Fault> {
         self.0.target(revision, Some(Role::Compose)).await.map(Composer)
+    }
+
+    pub async fn claimer(&self, revision: RevisionId) -> Result<Claimer, Fault> {
+        self.0.target(revision, Some(Role::Claim)).await.map(Claimer)
     }
 
     pub async fn enroller(&self, revision: RevisionId) -> Result<Enroller, Fault> {

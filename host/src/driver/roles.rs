@@ -15,6 +15,10 @@ use crate::model::{Erase, Holding, Mark, Node, Shape, Site};
 #[derive(Clone)]
 pub struct Composer(pub(super) Target);
 
+/// Lends machines that exist already.
+#[derive(Clone)]
+pub struct Claimer(pub(super) Target);
+
 /// Brings composed nodes under management, and out again.
 #[derive(Clone)]
 pub struct Enroller(pub(super) Target);
@@ -39,7 +43,7 @@ macro_rules! visit {
             let ($guest, $store, $context) = (instance.$interface(), &mut store, &context);
             $work.await
         };
-        $target.run($verb, $call, work, $read).await
+        $target.run(stringify!($role), $verb, $call, work, $read).await
     }};
 }
 
@@ -79,6 +83,33 @@ impl Composer {
             "release",
             call,
             |guest, store, cx| guest.call_release(store, cx, &what, level),
+            Reader::undoing
+        )
+    }
+}
+
+impl Claimer {
+    /// Repeatable under one mark. `exclude`: handles of nodes that failed here before.
+    pub async fn claim(&self, call: Call, mark: &Mark, want: &Shape, exclude: &[String]) -> Answer<Doing<Node>> {
+        let (mark, want, exclude) = (mark.0.clone(), arguments::shape(want), exclude.to_vec());
+        visit!(
+            self.0,
+            claim.moganite_driver_claim,
+            "claim",
+            call,
+            |guest, store, cx| guest.call_claim(store, cx, &mark, &want, &exclude),
+            Reader::node_doing
+        )
+    }
+
+    pub async fn unclaim(&self, call: Call, what: &Holding) -> Answer<Doing<Map<String, Value>>> {
+        let what = arguments::holding(what);
+        visit!(
+            self.0,
+            claim.moganite_driver_claim,
+            "unclaim",
+            call,
+            |guest, store, cx| guest.call_unclaim(store, cx, &what),
             Reader::undoing
         )
     }
@@ -220,6 +251,7 @@ macro_rules! looks {
 
 looks! {
     Composer compose.moganite_driver_compose;
+    Claimer claim.moganite_driver_claim;
     Enroller enroll.moganite_driver_enroll;
     Deployer deploy.moganite_driver_deploy;
 }

@@ -1,12 +1,12 @@
 //! The way of a plugin into the host, and a driver called end to end in every role.
 
-use moganite::driver::{DeployOrder, Doing, PluginState, Presence};
+use moganite::driver::{DeployOrder, Doing, PluginState, Presence, pack};
 use moganite::model::{
     Erase, FaultKind, Holding, HoldingId, HoldingState, InstanceId, Mark, OperationId, RevisionId, Role, Site,
 };
 use serde_json::{Map, json};
 
-use crate::rig::{Rig, call, digest_of, name, open, packed, shape};
+use crate::rig::{Rig, call, digest_of, echo, name, open, packed, shape};
 
 fn holding(handle: Option<&str>) -> Holding {
     Holding {
@@ -31,7 +31,7 @@ fn holding(handle: Option<&str>) -> Holding {
 async fn a_driver_is_called_in_every_role() {
     let rig = Rig::of("driver-from-zero").await;
     assert_eq!(rig.plugin.state, PluginState::Ready);
-    assert_eq!(rig.plugin.roles, [Role::Compose, Role::Enroll, Role::Deploy]);
+    assert_eq!(rig.plugin.roles, [Role::Compose, Role::Claim, Role::Enroll, Role::Deploy]);
     let revision = rig.write(rig.revision("tested", json!({}))).await;
     let (mark, site) = (Mark("mg-abc123-op-1".into()), Site::parse("abc123").unwrap());
 
@@ -74,6 +74,45 @@ async fn what_a_driver_finds_comes_through_with_the_handle_it_was_asked_for() {
     let composer = Rig::of("misbehave").await.composer(json!({})).await;
     let found = composer.find(call(), &holding(Some("node-7"))).await.result.unwrap();
     assert!(matches!(found, Presence::Present { handle, .. } if handle == "node-7"));
+}
+
+#[tokio::test]
+async fn a_machine_is_claimed_and_given_back() {
+    let rig = Rig::of("misbehave").await;
+    let revision = rig.write(rig.revision("tested", json!({}))).await;
+    let (mark, site) = (Mark("mg-abc123-op-1".into()), Site::parse("abc123").unwrap());
+    let claimer = rig.drivers.claimer(revision).await.unwrap();
+    let Ok(Doing::Done(lent)) = claimer.claim(call(), &mark, &shape(), &[]).await.result else { panic!() };
+    assert_eq!(lent.handle, mark.0);
+    let excluded = claimer.claim(call(), &mark, &shape(), std::slice::from_ref(&lent.handle)).await;
+    assert_eq!(excluded.result.unwrap_err().kind, FaultKind::Capacity);
+    assert!(claimer.list(call(), &site, None).await.result.unwrap().items.is_empty());
+    let held = holding(Some(&lent.handle));
+    assert!(matches!(claimer.find(call(), &held).await.result, Ok(Presence::Present { .. })));
+    assert!(matches!(claimer.unclaim(call(), &held).await.result, Ok(Doing::Done(_))));
+}
+
+#[tokio::test]
+async fn two_roles_of_one_plugin_prove_a_verb_of_one_name_each_in_its_way() {
+    let with = async |proofs: &str| {
+        let manifest = format!("{MANIFEST}\n[endpoints.far]\ndescription = \"asked\"\n{proofs}");
+        let bytes = pack(&packed("misbehave"), &manifest, ".".as_ref()).unwrap();
+        let rig = Rig::with(bytes, moganite::config::Sandbox { slots: 1, ..Default::default() }, echo).await;
+        let revision = rig.write(rig.revision("tested", json!({}))).await;
+        let (composer, claimer) =
+            (rig.drivers.composer(revision).await.unwrap(), rig.drivers.claimer(revision).await.unwrap());
+        let (one, other) = (composer.find(call(), &holding(None)).await, claimer.find(call(), &holding(None)).await);
+        (one.result.map_err(|fault| fault.message), other.result.map_err(|fault| fault.message))
+    };
+    let proof = |verb: &str, path: &str| {
+        format!("[proofs.{verb}]\nendpoint = \"far\"\nmethod = \"GET\"\npath = \"{path}\"\nstatus = [200]\n")
+    };
+    let (composed, claimed) = with(&proof("\"claim.find\"", "/claimed")).await;
+    assert_eq!(composed, Ok(Presence::Absent));
+    assert!(claimed.is_err_and(|fault| fault.contains("http://far/claimed")));
+    let (composed, claimed) = with(&(proof("find", "/found") + &proof("\"claim.find\"", "/claimed"))).await;
+    assert!(composed.is_err_and(|fault| fault.contains("http://far/found")));
+    assert!(claimed.is_err_and(|fault| fault.contains("http://far/claimed")));
 }
 
 #[tokio::test]
@@ -144,7 +183,7 @@ async fn a_revision_without_its_plugin_or_its_role_is_broken() {
 async fn a_copy_that_was_changed_is_not_loaded() {
     let rig = Rig::of("driver-from-zero").await;
     let copy = rig.config.state.join("plugins").join(format!("{}.wasm", rig.plugin.digest.hex()));
-    let other = moganite::driver::pack(&packed("driver-from-zero"), MANIFEST, ".".as_ref()).unwrap();
+    let other = pack(&packed("driver-from-zero"), MANIFEST, ".".as_ref()).unwrap();
     std::fs::remove_file(&copy).unwrap();
     std::fs::write(&copy, other).unwrap();
     let again = open(&rig.config, &rig.store).await;

@@ -25,6 +25,8 @@ pub(crate) enum Verb {
     #[default]
     Compose,
     Release,
+    Claim,
+    Unclaim,
     Enroll,
     Unenroll,
     Deploy,
@@ -136,7 +138,7 @@ mod tests {
     #[test]
     fn the_schema_names_every_case_and_every_verb() {
         let schema: serde_json::Value = serde_json::from_str(include_str!("../settings.schema.json")).unwrap();
-        for (field, count) in [("case", 21), ("verb", 6)] {
+        for (field, count) in [("case", 21), ("verb", 8)] {
             let names = schema["properties"][field]["enum"].as_array().unwrap();
             assert_eq!(names.len(), count, "{field}");
             for name in names {

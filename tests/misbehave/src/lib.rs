@@ -8,13 +8,14 @@ mod network;
 
 use case::{Act, Settings, Verb};
 use moganite_driver::{
-    Answer, Compose, Context, Deploy, DeployDoing, Deployed, Driver, Enroll, Erase, Fault, Held, Holding, Identity,
-    Node, NodeDoing, Observed, Order, Page, Part, PartKind, Power, PowerWish, Presence, Shape, Undoing, mark,
+    Answer, Claim, Compose, Context, Deploy, DeployDoing, Deployed, Driver, Enroll, Erase, Fault, Held, Holding,
+    Identity, Node, NodeDoing, Observed, Order, Page, Part, PartKind, Power, PowerWish, Presence, Shape, Undoing,
+    fault, mark,
 };
 
 pub struct Misbehave;
 
-moganite_driver::export!(Misbehave: compose, enroll, deploy);
+moganite_driver::export!(Misbehave: compose, claim, enroll, deploy);
 
 impl Driver for Misbehave {
     fn probe(_: Context) -> Answer<String> {
@@ -24,25 +25,7 @@ impl Driver for Misbehave {
 
 impl Compose for Misbehave {
     fn compose(cx: Context, mark: String, want: Shape) -> Answer<NodeDoing> {
-        let part = |id: &str, kind, size| Part { id: id.into(), kind, size, serial: None, properties: "{}".into() };
-        let uuid = mark::uuid(&mark);
-        let [.., a, b, c, d] = uuid.into_bytes();
-        let node = Node {
-            handle: mark.clone(),
-            identity: Identity {
-                system_uuid: Some(uuid.to_string()),
-                serial: Some(mark),
-                macs: vec![format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")],
-            },
-            parts: vec![
-                part("cpu", PartKind::Cpu, want.cores.into()),
-                part("memory", PartKind::Memory, want.memory_mib),
-            ],
-            place: None,
-            access: None,
-            facts: "{}".into(),
-        };
-        made(&cx, Verb::Compose, node)
+        made(&cx, Verb::Compose, machine(mark, &want))
     }
 
     fn find(_: Context, what: Holding) -> Answer<Presence> {
@@ -55,6 +38,28 @@ impl Compose for Misbehave {
 
     fn release(cx: Context, _: Holding, _: Erase) -> Answer<Undoing> {
         undone(&cx, Verb::Release)
+    }
+}
+
+impl Claim for Misbehave {
+    /// One machine, and no other when that one is excluded.
+    fn claim(cx: Context, mark: String, want: Shape, exclude: Vec<String>) -> Answer<NodeDoing> {
+        if exclude.contains(&mark) {
+            return Err(fault::capacity("the one machine is excluded"));
+        }
+        made(&cx, Verb::Claim, machine(mark, &want))
+    }
+
+    fn find(_: Context, what: Holding) -> Answer<Presence> {
+        Ok(presence(what))
+    }
+
+    fn list(_: Context, _: String, _: Option<String>) -> Answer<Page> {
+        Ok(Page { items: Vec::new(), next: None })
+    }
+
+    fn unclaim(cx: Context, _: Holding) -> Answer<Undoing> {
+        undone(&cx, Verb::Unclaim)
     }
 }
 
@@ -111,6 +116,24 @@ impl Deploy for Misbehave {
         cx.settings::<Settings>()?;
         let seen = |handle| Observed { handle, power: Power::On, state: "made up".into(), note: String::new() };
         Ok(handles.into_iter().map(seen).collect())
+    }
+}
+
+fn machine(mark: String, want: &Shape) -> Node {
+    let part = |id: &str, kind, size| Part { id: id.into(), kind, size, serial: None, properties: "{}".into() };
+    let uuid = mark::uuid(&mark);
+    let [.., a, b, c, d] = uuid.into_bytes();
+    Node {
+        handle: mark.clone(),
+        identity: Identity {
+            system_uuid: Some(uuid.to_string()),
+            serial: Some(mark),
+            macs: vec![format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")],
+        },
+        parts: vec![part("cpu", PartKind::Cpu, want.cores.into()), part("memory", PartKind::Memory, want.memory_mib)],
+        place: None,
+        access: None,
+        facts: "{}".into(),
     }
 }
 
