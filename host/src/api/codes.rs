@@ -78,6 +78,8 @@ const TABLE: &[Row] = &[
     row("plugin-compile-failed", 422, "The component does not compile", "the detail says why; build it again"),
     row("plugin-too-large", 413, "The plugin's file is too large", "build it smaller: profile with opt-level s, without debug info"),
     row("plugin-not-kept", 503, "The file could not be kept", "look at the state folder's disk, then try again"),
+    row("plugin-unreadable", 422, "The file cannot be read", "look at the file and its folder"),
+    row("plugin-changed", 422, "The kept file is not what its name says", "send the plugin's file again"),
     row("plugin-refused", 409, "The plugin was refused", "GET /v1/plugins says why; name another"),
     row("plugin-unknown", 422, "The plugin is not known", "add its file with POST /v1/plugins"),
     row("settings-invalid", 422, "The settings do not fit the plugin's schema", "change what the detail names; GET /v1/plugins/DIGEST shows the schema"),

@@ -27,11 +27,22 @@ struct Readiness {
     compiling: Vec<String>,
     /// Of those: will not run. The service is ready without them; operations there say why.
     refused: Vec<Refused>,
+    /// Files in the plugins' folders that are no plugins.
+    refused_files: Vec<RefusedFile>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 struct Refused {
     digest: String,
+    /// Stable; the reason is for people.
+    code: &'static str,
+    reason: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct RefusedFile {
+    file: String,
+    code: &'static str,
     reason: String,
 }
 
@@ -50,12 +61,19 @@ async fn ready(State(app): State<App>) -> Result<(StatusCode, Json<Readiness>)> 
         match app.drivers().plugin(digest).map(|plugin| plugin.state) {
             Some(PluginState::Ready) => {}
             Some(PluginState::Compiling) => compiling.push(digest.to_string()),
-            Some(PluginState::Refused(reason)) => refused.push(Refused { digest: digest.to_string(), reason }),
-            None => refused
-                .push(Refused { digest: digest.to_string(), reason: "its file is not in the state folder".into() }),
+            Some(PluginState::Refused(why)) => {
+                refused.push(Refused { digest: digest.to_string(), code: why.code, reason: why.message });
+            }
+            None => {
+                let reason = "its file is not in the state folder".into();
+                refused.push(Refused { digest: digest.to_string(), code: "plugin-unknown", reason });
+            }
         }
     }
+    let refused_files = app.drivers().refused_files().into_iter();
+    let refused_files =
+        refused_files.map(|(file, why)| RefusedFile { file, code: why.code, reason: why.message }).collect();
     let ready = compiling.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok((status, Json(Readiness { ready, named: named.len(), compiling, refused })))
+    Ok((status, Json(Readiness { ready, named: named.len(), compiling, refused, refused_files })))
 }

@@ -42,7 +42,7 @@ struct PluginView {
     state: &'static str,
     /// Why it is refused.
     reason: Option<String>,
-    /// compose, enroll, deploy: found in the component itself. Empty until it is compiled.
+    /// compose, claim, enroll, deploy: found in the component itself. Empty until it is compiled.
     roles: Vec<&'static str>,
     /// Backends whose newest revision names it.
     backends: Vec<String>,
@@ -101,7 +101,7 @@ pub(super) fn word(state: &PluginState) -> (&'static str, Option<&str>) {
     match state {
         PluginState::Compiling => ("compiling", None),
         PluginState::Ready => ("ready", None),
-        PluginState::Refused(reason) => ("refused", Some(reason)),
+        PluginState::Refused(reason) => ("refused", Some(&reason.message)),
     }
 }
 

@@ -20,7 +20,7 @@ use super::compile::Compiler;
 use super::egress::Lines;
 use super::limits::State;
 use super::load::{self, Loaded};
-use super::{Plugin, PluginState, Refusal, Vault, engine, manifest};
+use super::{Plugin, PluginState, Refusal, Vault, engine, manifest, text};
 use crate::clock::Clock;
 use crate::config::{Config, Sandbox};
 use crate::model::{Digest, Fault, FaultKind, RevisionId, Role};
@@ -47,6 +47,8 @@ pub(super) struct Library {
     /// Where else plugin files are offered.
     offered: Option<PathBuf>,
     known: RwLock<BTreeMap<Digest, Known>>,
+    /// By file name, of those that are no plugins.
+    refused: RwLock<BTreeMap<String, Refusal>>,
     /// False until every file was read at least to its manifest: a digest that is not known may still come.
     listed: AtomicBool,
 }
@@ -79,6 +81,7 @@ impl Library {
             copies,
             offered: config.plugins.clone(),
             known: RwLock::default(),
+            refused: RwLock::default(),
             listed: AtomicBool::new(false),
             engine,
             sandbox,
@@ -140,7 +143,7 @@ impl Library {
                 Ok(plugin)
             }
             Err(refusal) => {
-                plugin.state = PluginState::Refused(refusal.message.clone());
+                plugin.state = PluginState::Refused(refusal.clone());
                 self.know(&plugin, None);
                 Err(refusal)
             }
@@ -164,19 +167,28 @@ impl Library {
 
     /// Reads every file to its manifest. From then on a digest that is not known is not here.
     pub(super) fn list(&self) -> Vec<(Plugin, PathBuf)> {
-        let mut found = BTreeMap::new();
+        let (mut found, mut refused) = (BTreeMap::new(), BTreeMap::new());
         for file in self.files() {
             match self.listed(&file) {
                 // What is offered is mostly here from an earlier start, too.
-                Ok((plugin, copy)) => found.insert(copy, plugin),
-                Err(why) => {
-                    tracing::error!(file = %file.display(), %why, "this plugin is not loaded");
-                    continue;
+                Ok((plugin, copy)) => {
+                    found.insert(copy, plugin);
                 }
-            };
+                Err(refusal) => {
+                    tracing::error!(file = %file.display(), %refusal, "this plugin is not loaded");
+                    let name = file.file_name().unwrap_or_default().to_string_lossy();
+                    refused.insert(text::plain(&name, 255), refusal);
+                }
+            }
         }
+        *self.refused.write().unwrap_or_else(PoisonError::into_inner) = refused;
         self.listed.store(true, Ordering::Release);
         found.into_iter().map(|(copy, plugin)| (plugin, copy)).collect()
+    }
+
+    pub(super) fn refused_files(&self) -> Vec<(String, Refusal)> {
+        let refused = self.refused.read().unwrap_or_else(PoisonError::into_inner);
+        refused.iter().map(|(name, refusal)| (name.clone(), refusal.clone())).collect()
     }
 
     /// A plugin that is ready stays so: the same bytes load the same.
@@ -208,12 +220,15 @@ impl Library {
     }
 
     /// Reads a file once, keeps a copy by digest, and knows it as compiling.
-    fn listed(&self, file: &Path) -> anyhow::Result<(Plugin, PathBuf)> {
-        let bytes = fs::read(file)?;
-        let plugin = self.examined(&bytes)?;
-        if file.parent() == Some(&self.copies) && file.file_stem() != Some(plugin.digest.hex().as_ref()) {
-            anyhow::bail!("its content is not what its name says: {}", plugin.digest);
+    fn listed(&self, file: &Path) -> Result<(Plugin, PathBuf), Refusal> {
+        let unread = |error| Refusal::new("plugin-unreadable", format!("the file cannot be read: {error}"));
+        let bytes = fs::read(file).map_err(unread)?;
+        let digest = Digest::of(&bytes);
+        if file.parent() == Some(&self.copies) && file.file_stem() != Some(digest.hex().as_ref()) {
+            let message = format!("its content is not what its name says: {digest}; add the plugin again");
+            return Err(Refusal::new("plugin-changed", message));
         }
+        let plugin = self.examined(&bytes)?;
         let copy = self.kept(&plugin.digest, &bytes)?;
         self.know(&plugin, None);
         Ok((plugin, copy))
@@ -241,7 +256,7 @@ impl Library {
         let label = &known.plugin.label;
         let loaded = match (&known.plugin.state, known.loaded) {
             (PluginState::Refused(why), _) => {
-                return Err(broken(format!("{label} of backend {backend} was refused: {why}")));
+                return Err(broken(format!("{label} of backend {backend} was refused: {}", why.message)));
             }
             (PluginState::Ready, Some(loaded)) => loaded,
             _ => return Err(retry(format!("{label} of backend {backend} is still compiling"))),

@@ -38,8 +38,7 @@ pub struct Plugin {
 pub enum PluginState {
     Compiling,
     Ready,
-    /// One sentence: what does not fit, and what to do.
-    Refused(String),
+    Refused(Refusal),
 }
 
 /// Why a plugin or a binding is not taken: a stable code, and a sentence that says what and what to do.
@@ -94,7 +93,7 @@ impl Drivers {
     }
 
     /// Loads what the folders hold, in the background; [`Drivers::plugins`] tells how far it is. A file that is no
-    /// plugin is logged and passed over.
+    /// plugin is logged and stands in [`Drivers::refused_files`].
     pub fn spawn_loading(&self) {
         let library = self.0.clone();
         tokio::spawn(async move {
@@ -109,6 +108,12 @@ impl Drivers {
                 });
             }
         });
+    }
+
+    /// Files of the folders that are no plugins, by file name: nothing else shows them. Complete once every file was
+    /// read.
+    pub fn refused_files(&self) -> Vec<(String, Refusal)> {
+        self.0.refused_files()
     }
 
     /// Ordered by digest.
@@ -130,7 +135,8 @@ impl Drivers {
             )
         })?;
         if let PluginState::Refused(why) = &known.plugin.state {
-            return Err(Refusal::new("plugin-refused", format!("{} was refused: {why}", known.plugin.label)));
+            let message = format!("{} was refused: {} ({})", known.plugin.label, why.message, why.code);
+            return Err(Refusal::new("plugin-refused", message));
         }
         binding::check(&known.plugin.manifest, revision, self.0.sandbox.text)
     }

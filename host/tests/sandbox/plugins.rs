@@ -116,6 +116,27 @@ async fn two_roles_of_one_plugin_prove_a_verb_of_one_name_each_in_its_way() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_no_plugin_is_listed_with_its_reason() {
+    let rig = Rig::of("driver-from-zero").await;
+    let offered = tempfile::tempdir().unwrap();
+    std::fs::write(offered.path().join("good.wasm"), packed("driver-from-zero")).unwrap();
+    std::fs::write(offered.path().join("script.wasm"), "#!/bin/sh").unwrap();
+    std::fs::write(offered.path().join("bare.wasm"), b"\0asm\x0d\0\x01\0").unwrap();
+    std::fs::write(offered.path().join("notes.txt"), "no plugin, and not meant to be").unwrap();
+    let config = moganite::config::Config { plugins: Some(offered.path().into()), ..rig.config.clone() };
+    let again = open(&config, &rig.store).await;
+    assert!(again.refused_files().is_empty());
+    again.spawn_loading();
+    while again.refused_files().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let refused: Vec<_> = again.refused_files().into_iter().map(|(file, why)| (file, why.code)).collect();
+    let expected = [("bare.wasm".to_owned(), "plugin-no-manifest"), ("script.wasm".into(), "plugin-not-a-component")];
+    assert_eq!(refused, expected);
+    assert_eq!(again.plugins().len(), 1);
+}
+
+#[tokio::test]
 async fn a_pending_verb_gets_its_checkpoint_back() {
     let rig = Rig::of("driver-from-zero").await;
     let composer = rig.composer(json!({ "pending_ms": 20 })).await;
