@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use wasmtime::Engine;
@@ -16,6 +17,10 @@ use wasmtime::component::Component;
 
 use super::{Refusal, engine, text};
 use crate::model::Digest;
+
+/// Bytes of memory that the child may write to. A driver of 650 KB was seen to take 56 MB. Address space is no measure:
+/// the engine reserves 16 GiB of it and uses none.
+const MEMORY: u64 = 2 << 30;
 
 /// Makes `<hex>-<engine>.cwasm` files in one folder that only this user can write.
 pub(super) struct Compiler {
@@ -28,12 +33,8 @@ pub(super) struct Compiler {
 
 /// The body of the hidden subcommand `compile-plugin`: `input`, a file named by its digest, is compiled to `output`.
 pub fn compile_child(input: &Path, output: &Path) -> anyhow::Result<()> {
-    let bytes = fs::read(input).with_context(|| format!("reading {}", input.display()))?;
-    if input.file_stem().and_then(|name| name.to_str()) != Some(Digest::of(&bytes).hex()) {
-        bail!("{} is not what its name says", input.display());
-    }
-    let compiled = engine::compiling()?.precompile_component(&bytes)?;
-    fs::write(output, compiled).with_context(|| format!("writing {}", output.display()))
+    limit_memory(MEMORY).context("limiting the memory of this process")?;
+    compile(input, output)
 }
 
 impl Compiler {
@@ -97,6 +98,21 @@ impl Compiler {
     }
 }
 
+fn compile(input: &Path, output: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(input).with_context(|| format!("reading {}", input.display()))?;
+    if input.file_stem().and_then(|name| name.to_str()) != Some(Digest::of(&bytes).hex()) {
+        bail!("{} is not what its name says", input.display());
+    }
+    let compiled = engine::compiling()?.precompile_component(&bytes)?;
+    fs::write(output, compiled).with_context(|| format!("writing {}", output.display()))
+}
+
+/// Of this process, for good: what asks for more gets an error, and mostly aborts.
+fn limit_memory(bytes: u64) -> std::io::Result<()> {
+    setrlimit(Resource::Data, Rlimit { current: Some(bytes), maximum: Some(bytes) })?;
+    Ok(())
+}
+
 fn map(engine: &Engine, file: &Path) -> anyhow::Result<Component> {
     #[expect(
         unsafe_code,
@@ -118,12 +134,29 @@ mod tests {
 
     use super::*;
 
+    /// Runs itself again as a child, which limits itself and then takes more.
+    #[test]
+    fn a_child_that_takes_more_memory_than_it_has_is_refused_it() {
+        const HUNGRY: &str = "MOGANITE_TEST_HUNGRY";
+        const NAME: &str = "driver::compile::tests::a_child_that_takes_more_memory_than_it_has_is_refused_it";
+        if std::env::var_os(HUNGRY).is_some() {
+            limit_memory(64 << 20).unwrap();
+            let take = |bytes: usize| Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
+            assert_eq!((take(16 << 20), take(128 << 20)), (true, false));
+            return;
+        }
+        let program = std::env::current_exe().unwrap();
+        let child = std::process::Command::new(program).args(["--exact", NAME]).env(HUNGRY, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&child.stdout).into_owned();
+        assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    }
+
     #[test]
     fn the_child_refuses_a_file_that_is_not_what_its_name_says() {
         let folder = tempfile::tempdir().unwrap();
         let input = folder.path().join(format!("{}.wasm", Digest::of(b"something else").hex()));
         fs::write(&input, b"\0asm").unwrap();
-        let refused = compile_child(&input, &folder.path().join("out"));
+        let refused = compile(&input, &folder.path().join("out"));
         assert!(refused.is_err_and(|e| e.to_string().contains("not what its name says")));
     }
 
