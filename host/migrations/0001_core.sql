@@ -20,6 +20,15 @@ CREATE TABLE secret (
     updated_at INTEGER NOT NULL
 ) STRICT;
 
+-- What the gate keeps of logins, sealed; the next login overwrites it.
+CREATE TABLE session (
+    backend    TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    sealed     BLOB NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (backend, name)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE flavor (
     name       TEXT PRIMARY KEY,
     body       TEXT NOT NULL,

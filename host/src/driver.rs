@@ -21,6 +21,7 @@ mod manifest;
 mod plugins;
 mod roles;
 mod secrets;
+mod sessions;
 mod text;
 
 pub use answer::{Answer, DeployOrder, Deployed, Doing, Held, Observed, Page, Pause, PowerWish, Presence};

@@ -3,6 +3,7 @@
 //! Nothing here waits, asks the time, speaks SQL or HTTP. serde is derived because a flow's state is stored and records are shown.
 
 mod backend;
+mod characters;
 mod fault;
 mod flavor;
 mod flow;
@@ -13,10 +14,12 @@ mod instance;
 mod name;
 mod network;
 mod node;
+mod place;
 mod plugin;
 mod project;
 
 pub use backend::{Access, Auth, Backend, Endpoint, Grant, Revision, Tls};
+pub use characters::Characters;
 pub use fault::{Fault, FaultKind};
 pub use flavor::{Device, Erase, Eraser, Erasure, Flavor, Route, Shape};
 pub use flow::{Direction, Ending, Event, EventKind, Flow, Phase, Position, Progress};
@@ -27,7 +30,8 @@ pub use instance::{Instance, InstanceState, Order};
 pub use name::{Invalid, Name};
 pub use network::Network;
 pub use node::{Identity, Machine, Node, Part, PartKind};
-pub use plugin::{EndpointNeed, Manifest, Place, Proof, Value};
+pub use place::{Place, Session, Value};
+pub use plugin::{EndpointNeed, Manifest, Proof};
 pub use project::{Project, Role as ProjectRole};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.

@@ -14,6 +14,7 @@ mod quarantine;
 mod reader;
 mod rows;
 mod secrets;
+mod sessions;
 mod site;
 mod writer;
 
@@ -32,6 +33,7 @@ pub use instances::{CreateInstance, Created, DeleteInstance, Deleting, InstanceC
 pub use observed::{Watched, WriteObserved};
 pub use quarantine::ClearQuarantine;
 pub use secrets::{PutSecret, PutToken, RemoveSecret, RemoveToken, Token};
+pub use sessions::PutSession;
 pub use writer::{Lane, Operation};
 
 /// What a write or a read can say beside its answer.

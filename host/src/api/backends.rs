@@ -144,7 +144,7 @@ async fn check_names(app: &App, draft: &Revision) -> Result<()> {
             return Err(Problem::new("unknown-secret", format!("no secret is named {secret}")));
         }
     }
-    for of in draft.grants.iter().map(|grant| &grant.of).filter(|of| **of != draft.backend) {
+    for of in draft.grants.iter().filter_map(|grant| grant.of.as_ref()).filter(|of| **of != draft.backend) {
         if app.store().newest_revision(of).await?.is_none() {
             return Err(Problem::new("unknown-backend", format!("a grant names backend {of}, which does not exist")));
         }

@@ -24,7 +24,7 @@ pub(super) struct BindingBody {
     pub(super) endpoints: BTreeMap<String, EndpointBody>,
     /// How the machines that this backend makes are managed.
     pub(super) access: Option<AccessBody>,
-    /// Places of the manifest where the gate may put the access of another backend.
+    /// Places of the manifest where the gate may put its values: an access, a secret, a session.
     #[serde(default)]
     pub(super) grants: Vec<GrantBody>,
 }
@@ -61,9 +61,14 @@ pub(super) struct AccessBody {
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantBody {
     place: String,
-    /// The backend whose access goes there.
-    #[schema(value_type = String)]
-    of: Name,
+    /// The backend whose access goes there, where the place is for an access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    of: Option<Name>,
+    /// The secret that goes there, where the place is for a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    secret: Option<Name>,
 }
 
 impl BindingBody {
@@ -106,13 +111,13 @@ impl From<Access> for AccessBody {
 }
 
 impl From<GrantBody> for Grant {
-    fn from(GrantBody { place, of }: GrantBody) -> Self {
-        Self { place, of }
+    fn from(GrantBody { place, of, secret }: GrantBody) -> Self {
+        Self { place, of, secret }
     }
 }
 
 impl From<Grant> for GrantBody {
-    fn from(Grant { place, of }: Grant) -> Self {
-        Self { place, of }
+    fn from(Grant { place, of, secret }: Grant) -> Self {
+        Self { place, of, secret }
     }
 }

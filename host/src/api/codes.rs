@@ -88,6 +88,7 @@ const TABLE: &[Row] = &[
     row("endpoint-url-invalid", 422, "An endpoint's URL does not fit", "give an http or https origin with a path, without query and user"),
     row("endpoint-auth-not-allowed", 422, "The manifest does not take this kind of authentication", "use one that the detail lists"),
     row("endpoint-ca-invalid", 422, "The certificates are not readable", "give PEM certificates"),
+    row("grant-invalid", 422, "The grant does not fit its place", "give what the detail names"),
     row("grant-unknown-place", 422, "The manifest declares no such place", "grant one that the detail lists"),
     // Us.
     row("unavailable", 503, "The service cannot do it now", "try again; the log says more"),

@@ -87,7 +87,8 @@ pub(super) fn named(revision: &Revision) -> impl Iterator<Item = &Name> {
         Auth::None => None,
         Auth::Basic { password_secret, .. } => Some(password_secret),
     });
-    endpoints.chain(revision.access.iter().map(|access| &access.password_secret))
+    let granted = revision.grants.iter().filter_map(|grant| grant.secret.as_ref());
+    endpoints.chain(revision.access.iter().map(|access| &access.password_secret)).chain(granted)
 }
 
 impl Secret {

@@ -1,12 +1,12 @@
 //! Whether a backend's revision fits the plugin that it names: settings, endpoints, grants. Asked before the revision
 //! is written, so that an operator hears of a mistake and no flow does.
 
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use super::egress::{Base, certificates};
 use super::manifest::{DEEPEST, depth};
 use super::{Refusal, text};
-use crate::model::{Auth, Manifest, Revision};
+use crate::model::{Auth, Grant, Manifest, Revision, Value};
 
 /// Bytes of one compiled regular expression in a schema. They run in linear time.
 const PATTERN: usize = 64 << 10;
@@ -15,20 +15,11 @@ const PATTERN: usize = 64 << 10;
 pub(super) fn check(manifest: &Manifest, revision: &Revision, limit: usize) -> Result<(), Refusal> {
     settings(manifest, revision, limit)?;
     endpoints(manifest, revision)?;
-    for grant in &revision.grants {
-        if !manifest.places.iter().any(|place| place.name == grant.place) {
-            let known: Vec<_> = manifest.places.iter().map(|place| place.name.as_str()).collect();
-            return Err(Refusal::new(
-                "grant-unknown-place",
-                format!("{} declares no place {:?}; it declares {}", manifest.title(), grant.place, list(&known)),
-            ));
-        }
-    }
-    Ok(())
+    grants(manifest, revision)
 }
 
 /// Draft 2020-12 unless the schema says otherwise; nothing is fetched, patterns run in linear time.
-pub(super) fn validator(schema: &Value) -> Result<jsonschema::Validator, Box<jsonschema::ValidationError<'static>>> {
+pub(super) fn validator(schema: &Json) -> Result<jsonschema::Validator, Box<jsonschema::ValidationError<'static>>> {
     jsonschema::options()
         .offline()
         .with_pattern_options(jsonschema::PatternOptions::regex().size_limit(PATTERN).dfa_size_limit(PATTERN))
@@ -39,7 +30,7 @@ pub(super) fn validator(schema: &Value) -> Result<jsonschema::Validator, Box<jso
 fn settings(manifest: &Manifest, revision: &Revision, limit: usize) -> Result<(), Refusal> {
     let invalid =
         |why: String| Refusal::new("settings-invalid", format!("the settings do not fit {}: {why}", manifest.title()));
-    let settings = Value::Object(revision.settings.clone());
+    let settings = Json::Object(revision.settings.clone());
     if depth(&settings) > DEEPEST {
         return Err(invalid(format!("nested deeper than {DEEPEST}")));
     }
@@ -102,6 +93,41 @@ fn endpoints(manifest: &Manifest, revision: &Revision) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What a grant gives must be what its place takes.
+fn grants(manifest: &Manifest, revision: &Revision) -> Result<(), Refusal> {
+    for grant in &revision.grants {
+        let Some(place) = manifest.places.iter().find(|place| place.name == grant.place) else {
+            let mut known: Vec<_> = manifest.places.iter().map(|place| place.name.as_str()).collect();
+            known.dedup();
+            return Err(Refusal::new(
+                "grant-unknown-place",
+                format!("{} declares no place {:?}; it declares {}", manifest.title(), grant.place, list(&known)),
+            ));
+        };
+        let (value, name) = (&place.value, &place.name);
+        let invalid = |want: &str| {
+            let message = format!("the grant for place {name:?} of {}, which takes {value}: {want}", manifest.title());
+            Err(Refusal::new("grant-invalid", message))
+        };
+        match (value, &grant.of, &grant.secret) {
+            (Value::AccessAddress | Value::AccessUsername | Value::AccessPassword, Some(_), None) => {}
+            (Value::Secret(_), None, Some(secret)) => {
+                let is_other = |other: &Grant| other.place == *name && other.secret.as_ref() != Some(secret);
+                if revision.grants.iter().any(is_other) {
+                    return invalid("it is granted twice, with two secrets: say which");
+                }
+            }
+            (Value::Session(_), None, None) => {}
+            (Value::AccessAddress | Value::AccessUsername | Value::AccessPassword, ..) => {
+                return invalid("name the backend whose access it is in `of`, and no secret");
+            }
+            (Value::Secret(_), ..) => return invalid("name the secret in `secret`, and no backend"),
+            (Value::Session(_), ..) => return invalid("the place alone is named: the gate itself keeps the session"),
+        }
+    }
+    Ok(())
+}
+
 fn list(names: &[&str]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
@@ -111,7 +137,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::model::{Digest, Endpoint, Grant, Name, RevisionId, Tls};
+    use crate::model::{Digest, Endpoint, Name, RevisionId, Tls};
     use serde_json::json;
 
     fn manifest() -> Manifest {
@@ -129,6 +155,15 @@ mod tests {
             "places": [{
                 "name": "bmc", "endpoint": "ironic", "methods": ["POST"], "path": "/v1/nodes", "pointer": "/p",
                 "value": "access.password"
+            }, {
+                "name": "pw", "endpoint": "ironic", "methods": ["POST"], "path": "/login", "pointer": "/p",
+                "value": "secret.password"
+            }, {
+                "name": "token", "endpoint": "ironic", "methods": ["POST"], "path": "/**", "header": "x-auth-token",
+                "value": "session.token"
+            }],
+            "sessions": [{
+                "name": "token", "endpoint": "ironic", "method": "POST", "path": "/login", "status": [200], "pointer": "/t"
             }]
         });
         Manifest::parse(manifest.to_string().as_bytes()).unwrap()
@@ -143,8 +178,13 @@ mod tests {
             settings: json!({"owner": "moganite"}).as_object().unwrap().clone(),
             endpoints: [("ironic".to_owned(), endpoint)].into(),
             access: None,
-            grants: vec![Grant { place: "bmc".into(), of: Name::parse("name", "pod-a").unwrap() }],
+            grants: vec![grant("bmc", Some("pod-a"), None), grant("pw", None, Some("s")), grant("token", None, None)],
         }
+    }
+
+    fn grant(place: &str, of: Option<&str>, secret: Option<&str>) -> Grant {
+        let name = |text: &str| Name::parse("name", text).unwrap();
+        Grant { place: place.into(), of: of.map(name), secret: secret.map(name) }
     }
 
     fn refused(change: impl FnOnce(&mut Revision)) -> (&'static str, String) {
@@ -181,6 +221,30 @@ mod tests {
             refused(|r| r.endpoints.get_mut("ironic").unwrap().tls.ca = Some("no pem".into())).0,
             "endpoint-ca-invalid"
         );
+    }
+
+    #[test]
+    fn a_grant_gives_what_its_place_takes() {
+        for bad in [
+            grant("bmc", None, None),
+            grant("bmc", None, Some("s")),
+            grant("bmc", Some("pod-a"), Some("s")),
+            grant("pw", None, None),
+            grant("pw", Some("pod-a"), None),
+            grant("pw", None, Some("another")),
+            grant("token", Some("pod-a"), None),
+            grant("token", None, Some("s")),
+        ] {
+            let (code, message) = refused(|r| r.grants.push(bad.clone()));
+            assert_eq!(code, "grant-invalid", "{bad:?}");
+            assert!(message.contains(&format!("{:?}", bad.place)), "{message}");
+        }
+        // Another composer's access may go to the same place.
+        let two = Revision {
+            grants: vec![grant("bmc", Some("pod-a"), None), grant("bmc", Some("pod-b"), None)],
+            ..revision()
+        };
+        assert!(check(&manifest(), &two, 65_536).is_ok());
     }
 
     #[test]

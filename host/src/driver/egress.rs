@@ -6,6 +6,7 @@
 
 mod address;
 mod book;
+mod capture;
 mod echoes;
 mod headers;
 mod line;
@@ -16,22 +17,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Uri, header};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(super) use book::Book;
 pub(super) use echoes::Echoes;
+pub(super) use headers::{may_bring_session, may_hold_value};
 pub(super) use line::{Line, Lines, certificates};
-pub(super) use places::{Access, Places, is_like};
+pub(super) use places::{Open, Places, With, is_like};
 pub(super) use url::Base;
 
+use capture::{Brought, Captured, capture};
 use line::failure;
+use places::Unfilled;
 
 use super::secrets::Secret;
+use super::sessions::Keeper;
 use super::text;
 use crate::clock::Clock;
-use crate::model::Exchange;
+use crate::model::{Exchange, Session, Value};
 
 /// Characters of a path that are written down.
 const PATH: usize = 1024;
@@ -49,6 +55,12 @@ pub(super) struct Bound {
 pub(super) struct Egress {
     pub(super) endpoints: BTreeMap<String, Bound>,
     pub(super) places: Places,
+    /// What the gate keeps of answers.
+    pub(super) declared: Vec<Session>,
+    pub(super) sessions: Keeper,
+    /// Headers that are the gate's own and yet have a place or a session in this manifest.
+    pub(super) opened: Vec<HeaderName>,
+    /// Of the secrets; sessions come and go.
     pub(super) echoes: Echoes,
     pub(super) agent: String,
     pub(super) requests: u32,
@@ -56,6 +68,15 @@ pub(super) struct Egress {
     pub(super) response_body: usize,
     pub(super) clock: Clock,
     pub(super) book: Arc<Book>,
+}
+
+/// A request, as places and sessions are found by it.
+#[derive(Debug, Clone, Copy)]
+struct At<'a> {
+    endpoint: &'a str,
+    method: &'a str,
+    /// With or without its query.
+    path: &'a str,
 }
 
 /// The hooks of one store.
@@ -66,11 +87,23 @@ enum Stop {
     /// One sentence for people, after "was denied: ".
     Denied(String),
     Failed(Error),
+    /// Answered by the gate itself: the driver must log in first.
+    NoSession(String),
+}
+
+impl From<Unfilled> for Stop {
+    fn from(unfilled: Unfilled) -> Self {
+        match unfilled {
+            Unfilled::Denied(why) => Self::Denied(why),
+            Unfilled::NoSession(name) => Self::NoSession(name),
+        }
+    }
 }
 
 impl WasiHttpHooks for Gate {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        Arc::new(headers::is_forbidden)
+        let opened = self.0.opened.clone();
+        Arc::new(move |name| headers::is_forbidden(name) && !opened.contains(name))
     }
 
     /// The scheme is the operator's; what the guest says is not looked at.
@@ -106,11 +139,13 @@ impl WasiHttpHooks for Gate {
                 bytes: 0,
                 took_ms: 0,
             });
+            let answered = |response: Response<Bytes>| {
+                let response = response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
+                Ok((response, Box::new(async { Ok(()) }) as Sent<()>))
+            };
             match egress.exchange(&endpoint, request, options, entry).await {
-                Ok(response) => {
-                    let response = response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
-                    Ok((response, Box::new(async { Ok(()) }) as Sent<()>))
-                }
+                Ok(response) => answered(response),
+                Err(Stop::NoSession(name)) => answered(egress.no_session(entry, &name)),
                 Err(Stop::Failed(error)) => Err(error),
                 Err(Stop::Denied(why)) => {
                     let what = text::plain(&format!("{method} http://{endpoint}{path}"), PATH);
@@ -150,20 +185,22 @@ impl Egress {
         if places::has_placeholder(parts.uri.to_string().as_bytes()) {
             return Err(denied("a placeholder in the path or query"));
         }
-        if parts.headers.values().any(|value| places::has_placeholder(value.as_bytes())) {
-            return Err(denied("a placeholder in a header"));
-        }
-        if parts.headers.keys().any(headers::is_forbidden) {
-            return Err(denied("a header that only the gate sets"));
-        }
         let path = parts.uri.path();
+        let (at, ring) = (At { endpoint, method, path }, self.sessions.ring());
+        let filled = self.places.fill_headers(at, &parts.headers, ring)?;
         let url = bound.line.base.join(path, parts.uri.query()).map_err(Stop::Denied)?;
         let limit = self.request_body;
         let body = Limited::new(body, limit)
             .collect()
             .await
             .map_err(|_| Stop::Failed(Error::HttpRequestBodySize(Some(limit as u64))))?;
-        let body = self.places.fill(endpoint, method, path, body.to_bytes().into()).map_err(Stop::Denied)?;
+        let body = self.places.fill_body(at, body.to_bytes().into(), ring)?;
+
+        let mut outgoing = headers::outgoing(&parts.headers);
+        for name in filled.keys() {
+            outgoing.remove(name);
+        }
+        outgoing.extend(filled);
 
         // Closed never, so waiting cannot fail; the call's wall time bounds it.
         let _turn = bound.line.turns.acquire().await.map_err(|_| Stop::Failed(Error::ConnectionLimitReached))?;
@@ -171,7 +208,7 @@ impl Egress {
             .line
             .client
             .request(parts.method.clone(), url.clone())
-            .headers(headers::outgoing(&parts.headers))
+            .headers(outgoing)
             .header(header::USER_AGENT, &self.agent)
             .body(body);
         if let Some((username, password)) = &bound.basic {
@@ -184,18 +221,48 @@ impl Egress {
         let answer = sending.send().await.map_err(|error| Stop::Failed(failure(endpoint, &error)))?;
         let status = answer.status();
         self.book.answered(entry, status.as_u16());
-        let mut headers = headers::incoming(answer.headers(), endpoint, &bound.line.base, &url);
-        let body = self.receive(endpoint, answer).await.map_err(Stop::Failed)?;
+        let (came, base) = (answer.headers().clone(), &bound.line.base);
+        let mut headers = headers::incoming(&came, endpoint, base, &url);
+        let mut body = self.receive(endpoint, answer).await.map_err(Stop::Failed)?;
         let (bytes, took) = (body.len(), self.clock.now().saturating_sub(began));
 
-        self.echoes.hush_headers(&mut headers);
-        let body = self.echoes.hush_body(body);
+        let brought = Brought { status: status.as_u16(), came: &came, passed: &mut headers, body: &mut body };
+        for Captured { session, value } in capture(&self.declared, at, brought) {
+            if let Some(value) = value {
+                self.sessions.keep(&session, value).await;
+            }
+        }
+        let echoes = self.echoes();
+        echoes.hush_headers(&mut headers);
+        let body = echoes.hush_body(body);
         // Of what the guest sees: a hash over a secret would be a thing to guess it by.
         self.book.read(entry, &body, bytes, took);
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         Ok(response)
+    }
+
+    /// With the sessions as they are now, this call's own login among them.
+    fn echoes(&self) -> Echoes {
+        let mut echoes = self.echoes.clone();
+        for (name, session) in self.sessions.ring().all() {
+            echoes.add(session, Value::Session(name).placeholder());
+        }
+        echoes
+    }
+
+    /// Nothing was sent. As a far side would refuse an old session: the driver logs in and sends again.
+    fn no_session(&self, entry: Option<usize>, name: &str) -> Response<Bytes> {
+        let body = serde_json::json!({ "gate": format!("no session {name}") }).to_string();
+        if let Some(entry) = entry {
+            self.book.answered(entry, StatusCode::UNAUTHORIZED.as_u16());
+            self.book.read(entry, body.as_bytes(), body.len(), 0);
+        }
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
     }
 
     async fn receive(&self, endpoint: &str, answer: reqwest::Response) -> Result<Vec<u8>, Error> {

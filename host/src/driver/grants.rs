@@ -5,10 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use super::call::{Call, Target};
-use super::egress::{Access, Book, Bound, Echoes, Egress, Places};
+use super::egress::{Book, Bound, Echoes, Egress, Open, Places, With};
 use super::secrets::Secret;
-use crate::model::{Auth, Fault, FaultKind, Name, Value};
+use super::sessions::Sessions;
+use crate::model::{Access, Auth, Fault, FaultKind, Name, Value};
 
 impl Target {
     /// What the operator bound, with the secrets as they are now.
@@ -31,18 +34,21 @@ impl Target {
             };
             endpoints.insert(name.clone(), Bound { line, basic });
         }
-        let places = self.places(call).await?;
-        if let Some(access) = &places.access {
-            echoes.add(access.password.clone(), Value::AccessPassword.placeholder().to_owned());
-        }
+        let places = self.places(call, &mut echoes).await?;
+        let manifest = &self.plugin.manifest;
+        let opened = manifest.places.iter().filter_map(|place| place.header.as_deref());
+        let opened = opened.chain(manifest.sessions.iter().filter_map(|session| session.header.as_deref()));
         Ok(Egress {
             endpoints,
             places,
+            declared: manifest.sessions.clone(),
+            sessions: Sessions::keeper(&self.library, &self.revision).await?,
+            opened: opened.filter_map(|name| HeaderName::try_from(name).ok()).collect(),
             echoes,
             agent: format!(
                 "moganite/{} {} {}",
                 env!("CARGO_PKG_VERSION"),
-                self.plugin.manifest.title(),
+                manifest.title(),
                 self.plugin.digest.short()
             ),
             requests: sandbox.requests,
@@ -53,23 +59,44 @@ impl Target {
         })
     }
 
-    async fn places(&self, call: &Call) -> Result<Places, Fault> {
-        let Some(of) = &call.access_of else { return Ok(Places::default()) };
-        let is_granted = |place: &str| self.revision.grants.iter().any(|grant| grant.place == place && grant.of == *of);
-        let granted: Vec<_> =
-            self.plugin.manifest.places.iter().filter(|place| is_granted(&place.name)).cloned().collect();
-        if granted.is_empty() {
-            return Ok(Places::default());
-        }
-        let newest = self.library.store.newest_revision(of).await.map_err(unavailable)?;
-        let access = match newest.and_then(|revision| revision.access) {
-            None => None,
-            Some(access) => {
-                let password = self.secret(&access.password_secret).await?;
-                Some(Access { address: access.address, username: access.username, password })
+    /// The places that are open in this call: an access only for the backend that the call is about.
+    async fn places(&self, call: &Call, echoes: &mut Echoes) -> Result<Places, Fault> {
+        let mut places = Places::default();
+        let mut access = None;
+        for place in &self.plugin.manifest.places {
+            for grant in self.revision.grants.iter().filter(|grant| grant.place == place.name) {
+                let with = match (&place.value, &grant.of, &grant.secret) {
+                    (Value::Session(name), _, _) => With::Session(name.clone()),
+                    (Value::Secret(_), _, Some(secret)) => {
+                        let secret = self.secret(secret).await?;
+                        echoes.add(secret.clone(), place.value.placeholder());
+                        With::Secret(secret)
+                    }
+                    (Value::AccessAddress | Value::AccessUsername | Value::AccessPassword, Some(of), _)
+                        if call.access_of.as_ref() == Some(of) =>
+                    {
+                        if access.is_none() {
+                            access = Some(self.access(of, echoes).await?);
+                        }
+                        match access.as_ref().and_then(Option::as_ref) {
+                            Some((access, password)) => of_access(&place.value, access, password),
+                            None => continue,
+                        }
+                    }
+                    _ => continue,
+                };
+                places.0.push(Open { place: place.clone(), with });
             }
-        };
-        Ok(Places { granted, access })
+        }
+        Ok(places)
+    }
+
+    async fn access(&self, of: &Name, echoes: &mut Echoes) -> Result<Option<(Access, Arc<Secret>)>, Fault> {
+        let newest = self.library.store.newest_revision(of).await.map_err(unavailable)?;
+        let Some(access) = newest.and_then(|revision| revision.access) else { return Ok(None) };
+        let password = self.secret(&access.password_secret).await?;
+        echoes.add(password.clone(), Value::AccessPassword.placeholder());
+        Ok(Some((access, password)))
     }
 
     async fn secret(&self, name: &Name) -> Result<Arc<Secret>, Fault> {
@@ -83,6 +110,14 @@ impl Target {
         let opened =
             self.library.vault.open(name, &sealed).map_err(|error| Fault::new(FaultKind::Broken, error.to_string()))?;
         Ok(Arc::new(opened))
+    }
+}
+
+fn of_access(value: &Value, access: &Access, password: &Arc<Secret>) -> With {
+    match value {
+        Value::AccessAddress => With::Text(access.address.clone()),
+        Value::AccessUsername => With::Text(access.username.clone()),
+        _ => With::Secret(password.clone()),
     }
 }
 

@@ -20,6 +20,7 @@ use super::compile::Compiler;
 use super::egress::Lines;
 use super::limits::State;
 use super::load::{self, Loaded};
+use super::sessions::Sessions;
 use super::{Plugin, PluginState, Refusal, Vault, engine, manifest, text};
 use crate::clock::Clock;
 use crate::config::{Config, Sandbox};
@@ -37,6 +38,7 @@ pub(super) struct Library {
     pub(super) vault: Vault,
     pub(super) engine: Engine,
     pub(super) lines: Lines,
+    pub(super) sessions: Sessions,
     /// In front of the pool, whose exhaustion would be an error and not a wait.
     pub(super) slots: Semaphore,
     linker: Linker<State>,
@@ -75,6 +77,7 @@ impl Library {
             vault: Vault::open_or_make(&config.state.join("secret.key"))?,
             linker: engine::linker(&engine)?,
             lines: Lines::default(),
+            sessions: Sessions::default(),
             slots: Semaphore::new(usize::try_from(sandbox.slots.max(1)).unwrap_or(1)),
             compiler: Compiler { program, folder: compiled, limit: sandbox.compile },
             compiling: Semaphore::new(COMPILING),

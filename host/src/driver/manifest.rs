@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::Refusal;
+use super::egress::{may_bring_session, may_hold_value};
 use crate::model::Manifest;
 
 /// `\0asm`, version 13, layer 1: a component. A core module has version 1 and layer 0.
@@ -42,6 +43,8 @@ pub fn read(bytes: &[u8]) -> Result<Manifest, Refusal> {
         .map_err(|invalid| Refusal::new("plugin-manifest-invalid", format!("the plugin's manifest: {invalid}")))?;
     check_schema(&manifest.settings)
         .map_err(|rule| Refusal::new("plugin-manifest-invalid", format!("the plugin's manifest: settings: {rule}")))?;
+    check_headers(&manifest)
+        .map_err(|rule| Refusal::new("plugin-manifest-invalid", format!("the plugin's manifest: {rule}")))?;
     Ok(manifest)
 }
 
@@ -138,6 +141,18 @@ fn write_length(out: &mut Vec<u8>, mut value: usize) {
     }
 }
 
+fn check_headers(manifest: &Manifest) -> Result<(), String> {
+    let mut places = manifest.places.iter().filter_map(|place| place.header.as_deref());
+    if let Some(bad) = places.find(|name| !may_hold_value(name)) {
+        return Err(format!("places.header: no value can be put into {bad:?}"));
+    }
+    let mut sessions = manifest.sessions.iter().filter_map(|session| session.header.as_deref());
+    match sessions.find(|name| !may_bring_session(name)) {
+        Some(bad) => Err(format!("sessions.header: no session can be in {bad:?}")),
+        None => Ok(()),
+    }
+}
+
 /// A schema that refers to nothing outside of itself, and is not so deep that walking it costs.
 fn check_schema(schema: &Value) -> Result<(), String> {
     if !schema.is_object() {
@@ -218,6 +233,40 @@ mod tests {
         let far = TOML.replace("type = \"object\"", "\"$ref\" = \"https://example.org/schema.json\"");
         let refused = pack(&empty(), &far, Path::new(".")).map_err(|e| e.to_string());
         assert!(refused.as_ref().is_err_and(|e| e.contains("no reference within the schema")), "{refused:?}");
+    }
+
+    #[test]
+    fn a_header_that_is_the_connections_has_no_place_and_no_session() {
+        let with = |header: &str, session: &str| {
+            let more = format!(
+                r#"
+                [endpoints.far]
+                description = "d"
+                [[places]]
+                name = "p"
+                endpoint = "far"
+                methods = ["GET"]
+                path = "/**"
+                header = "{header}"
+                value = "session.token"
+                [[sessions]]
+                name = "token"
+                endpoint = "far"
+                method = "POST"
+                path = "/login"
+                status = [201]
+                header = "{session}"
+                "#
+            );
+            pack(&empty(), &format!("{TOML}{more}"), Path::new(".")).map_err(|error| error.to_string())
+        };
+        assert!(with("X-Auth-Token", "X-Subject-Token").is_ok());
+        for bad in ["host", "Connection", "Authorization", "content-length", "x-forwarded-for", "a b", ""] {
+            assert!(with(bad, "x-t").is_err_and(|e| e.contains("places.header")), "{bad}");
+        }
+        for bad in ["Set-Cookie", "content-length", "location", "upgrade"] {
+            assert!(with("x-t", bad).is_err_and(|e| e.contains("sessions.header")), "{bad}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) struct Secret(Vec<u8>);
 /// Why a sealed value did not open.
 #[derive(Debug, thiserror::Error)]
 #[error("the secret {0} does not open: it was sealed under another name or with another key file")]
-pub(super) struct Unsealable(Name);
+pub(super) struct Unsealable(String);
 
 impl Vault {
     /// Reads the key at `path`, or makes it: 32 random bytes, mode 0600. A key that others may read is refused.
@@ -64,22 +64,30 @@ impl Vault {
     /// Nonce, then ciphertext with its tag. The name goes into the tag, so that a row copied to another name does not
     /// open.
     pub fn seal(&self, name: &Name, value: &[u8]) -> anyhow::Result<Vec<u8>> {
+        self.seal_as(name.as_str(), value)
+    }
+
+    pub(super) fn open(&self, name: &Name, sealed: &[u8]) -> Result<Secret, Unsealable> {
+        self.open_as(name.as_str(), sealed)
+    }
+
+    /// What has no name of its own is sealed as what it is; no name has a space, so the two never meet.
+    pub(super) fn seal_as(&self, what: &str, value: &[u8]) -> anyhow::Result<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
         let mut text = value.to_vec();
         self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name.as_str()), &mut text)
-            .map_err(|_| anyhow::anyhow!("sealing {name} failed"))?;
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(what), &mut text)
+            .map_err(|_| anyhow::anyhow!("sealing {what} failed"))?;
         Ok([&nonce[..], &text].concat())
     }
 
-    pub(super) fn open(&self, name: &Name, sealed: &[u8]) -> Result<Secret, Unsealable> {
-        let unsealable = || Unsealable(name.clone());
+    pub(super) fn open_as(&self, what: &str, sealed: &[u8]) -> Result<Secret, Unsealable> {
+        let unsealable = || Unsealable(what.to_owned());
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN).ok_or_else(unsealable)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| unsealable())?;
         let mut text = text.to_vec();
-        let length =
-            self.key.open_in_place(nonce, Aad::from(name.as_str()), &mut text).map_err(|_| unsealable())?.len();
+        let length = self.key.open_in_place(nonce, Aad::from(what), &mut text).map_err(|_| unsealable())?.len();
         text.truncate(length);
         let secret = Secret(text);
         std::str::from_utf8(&secret.0).map_err(|_| unsealable())?;

@@ -63,10 +63,15 @@ pub struct Access {
     pub password_secret: Name,
 }
 
-/// Lets the gate put the access of backend `of` at the manifest's place `place`.
+/// Lets the gate put the value of the manifest's place `place` there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     pub place: String,
-    pub of: Name,
+    /// For `access.*`: the backend whose access it is.
+    #[serde(default)]
+    pub of: Option<Name>,
+    /// For `secret.*`: the secret.
+    #[serde(default)]
+    pub secret: Option<Name>,
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::Invalid;
+use super::place::{check_path, is_name};
+use super::{Invalid, Place, Session, Value};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,10 +29,12 @@ pub struct Manifest {
     pub endpoints: BTreeMap<String, EndpointNeed>,
     #[serde(default)]
     pub places: Vec<Place>,
-    /// Wall time asked for, by verb. Unit: milliseconds.
+    #[serde(default)]
+    pub sessions: Vec<Session>,
+    /// Wall time asked for, by verb, or by `role.verb` where two roles have a verb of one name. Unit: milliseconds.
     #[serde(default)]
     pub wall_ms: BTreeMap<String, u64>,
-    /// By verb: the exchange that the gate must have seen in the call that answered done.
+    /// By verb or `role.verb`: the exchange that the gate must have seen in the call that answered done.
     #[serde(default)]
     pub proofs: BTreeMap<String, Proof>,
 }
@@ -46,40 +49,6 @@ pub struct EndpointNeed {
     pub auth: Vec<String>,
     #[serde(default = "yes")]
     pub required: bool,
-}
-
-/// Where the gate may put a value in the guest's request, once the operator granted it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Place {
-    pub name: String,
-    pub endpoint: String,
-    pub methods: Vec<String>,
-    /// `*` stands for one segment; the query is not looked at.
-    pub path: String,
-    /// Into the request's JSON body; the string there must be exactly the placeholder.
-    pub pointer: String,
-    pub value: Value,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Value {
-    #[serde(rename = "access.address")]
-    AccessAddress,
-    #[serde(rename = "access.username")]
-    AccessUsername,
-    #[serde(rename = "access.password")]
-    AccessPassword,
-}
-
-impl Value {
-    pub fn placeholder(self) -> &'static str {
-        match self {
-            Self::AccessAddress => "{{access.address}}",
-            Self::AccessUsername => "{{access.username}}",
-            Self::AccessPassword => "{{access.password}}",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,7 +81,7 @@ impl Manifest {
         if numbers.len() != 3 || numbers.iter().any(|n| n.parse::<u32>().is_err()) {
             return Err(Invalid::new("version", "three numbers with dots, such as 0.1.0"));
         }
-        if let Some(bad) = self.endpoints.keys().find(|name| !is_endpoint(name)) {
+        if let Some(bad) = self.endpoints.keys().find(|name| !is_name(name)) {
             return Err(Invalid::new("endpoints", format!("{bad:?} is no endpoint name: [a-z][a-z0-9-]{{0,30}}")));
         }
         for need in self.endpoints.values() {
@@ -120,14 +89,45 @@ impl Manifest {
                 return Err(Invalid::new("endpoints.auth", format!("{bad:?} is neither none nor basic")));
             }
         }
-        let named = self.places.iter().map(|p| &p.endpoint).chain(self.proofs.values().map(|p| &p.endpoint));
-        for endpoint in named {
+        self.check_values()?;
+        let places = self.places.iter().map(|place| &place.endpoint);
+        let sessions = self.sessions.iter().map(|session| &session.endpoint);
+        for endpoint in places.chain(sessions).chain(self.proofs.values().map(|proof| &proof.endpoint)) {
             if !self.endpoints.contains_key(endpoint) {
                 return Err(Invalid::new("endpoint", format!("{endpoint:?} is not among the manifest's endpoints")));
             }
         }
-        if let Some(bad) = self.places.iter().find(|p| !p.pointer.starts_with('/')) {
-            return Err(Invalid::new("places.pointer", format!("{:?} is no JSON pointer", bad.pointer)));
+        for proof in self.proofs.values() {
+            check_path("proofs.path", &proof.path, false)?;
+            if proof.status.contains(&401) {
+                return Err(Invalid::new("proofs.status", "401 proves nothing: the gate answers it too"));
+            }
+        }
+        let verbs =
+            self.proofs.keys().map(|key| ("proofs", key)).chain(self.wall_ms.keys().map(|key| ("wall_ms", key)));
+        for (field, key) in verbs {
+            if !is_verb(key) {
+                return Err(Invalid::new(field, format!("{key:?} is neither a verb nor role.verb of the contract")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_values(&self) -> Result<(), Invalid> {
+        for session in &self.sessions {
+            session.check()?;
+        }
+        for place in &self.places {
+            place.check()?;
+            let name = &place.name;
+            if self.places.iter().any(|other| other.name == *name && other.value != place.value) {
+                return Err(Invalid::new("places", format!("two places are named {name:?} and have two values")));
+            }
+            if let Value::Session(wanted) = &place.value
+                && !self.sessions.iter().any(|session| session.name == *wanted)
+            {
+                return Err(Invalid::new("places.value", format!("no session of the manifest is named {wanted:?}")));
+            }
         }
         Ok(())
     }
@@ -147,10 +147,19 @@ impl Manifest {
     }
 }
 
-fn is_endpoint(name: &str) -> bool {
-    name.len() <= 31
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+/// `find`, or `enroll.find`.
+fn is_verb(key: &str) -> bool {
+    const VERBS: [(&str, &[&str]); 5] = [
+        ("driver", &["probe"]),
+        ("compose", &["compose", "find", "list", "release"]),
+        ("claim", &["claim", "find", "list", "unclaim"]),
+        ("enroll", &["enroll", "find", "list", "refresh", "unenroll"]),
+        ("deploy", &["deploy", "find", "list", "undeploy", "set-power", "observe"]),
+    ];
+    VERBS.iter().any(|(role, verbs)| match key.split_once('.') {
+        Some((named, verb)) => named == *role && verbs.contains(&verb),
+        None => verbs.contains(&key),
+    })
 }
 
 fn yes() -> bool {
@@ -178,6 +187,60 @@ mod tests {
                 serde_json::json!({"release": {"endpoint": "pod", "method": "GET", "path": "/", "status": [404]}})
         });
         assert_eq!(bad.map_err(|e| e.field), Err("endpoint".into()));
+    }
+
+    #[test]
+    fn a_proof_is_for_a_verb_that_there_is() {
+        let with = |key: &str, status: u16| {
+            let proof = serde_json::json!({"endpoint": "ironic", "method": "GET", "path": "/", "status": [status]});
+            manifest(|m| m["proofs"] = serde_json::json!({ key: proof })).map(|_| ()).map_err(|e| e.field)
+        };
+        assert_eq!(with("find", 200), Ok(()));
+        assert_eq!(with("enroll.find", 200), Ok(()));
+        for key in ["finds", "enroll.compose", "enroll.", "ironic.find"] {
+            assert_eq!(with(key, 200), Err("proofs".into()), "{key}");
+        }
+        assert_eq!(with("find", 401), Err("proofs.status".into()));
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_meant_is_refused_by_its_field() {
+        let refused = |place: Json| {
+            let session = serde_json::json!({
+                "name": "token", "endpoint": "ironic", "method": "POST", "path": "/login", "status": [200], "pointer": "/t"
+            });
+            let mut whole = serde_json::json!({
+                "name": "p", "endpoint": "ironic", "methods": ["GET"], "path": "/*", "value": "session.token"
+            });
+            whole
+                .as_object_mut()
+                .into_iter()
+                .for_each(|whole| whole.extend(place.as_object().cloned().unwrap_or_default()));
+            manifest(|m| {
+                m["sessions"] = serde_json::json!([session]);
+                m["places"] = serde_json::json!([whole]);
+            })
+            .err()
+            .map(|invalid| invalid.field)
+        };
+        assert_eq!(refused(serde_json::json!({"header": "x-token", "path": "/v1/**"})), None);
+        assert_eq!(refused(serde_json::json!({"pointer": "/*/t", "characters": "[a-z]"})), None);
+        assert_eq!(refused(serde_json::json!({})).as_deref(), Some("places"));
+        assert_eq!(refused(serde_json::json!({"header": "x", "pointer": "/t"})).as_deref(), Some("places"));
+        assert_eq!(refused(serde_json::json!({"pointer": "t"})).as_deref(), Some("places.pointer"));
+        assert_eq!(refused(serde_json::json!({"pointer": "/t", "path": "/v1/**"})).as_deref(), Some("places.path"));
+        assert_eq!(refused(serde_json::json!({"header": "x", "path": "/**/a"})).as_deref(), Some("places.path"));
+        assert_eq!(refused(serde_json::json!({"header": "x", "path": "v1"})).as_deref(), Some("places.path"));
+        assert_eq!(
+            refused(serde_json::json!({"header": "x", "value": "session.other"})).as_deref(),
+            Some("places.value")
+        );
+        for bad in [
+            serde_json::json!({"header": "x", "value": "secret.A"}),
+            serde_json::json!({"header": "x", "characters": "a+"}),
+        ] {
+            assert_eq!(refused(bad.clone()).as_deref(), Some("manifest"), "{bad}");
+        }
     }
 
     #[test]

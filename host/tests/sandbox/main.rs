@@ -8,3 +8,4 @@ mod gate;
 mod limits;
 mod plugins;
 mod rig;
+mod sessions;

@@ -11,12 +11,15 @@ use moganite::clock::Clock;
 use moganite::config::{Config, Flows, Sandbox};
 use moganite::driver::{Answer, Call, Composer, Doing, Drivers, Plugin};
 use moganite::model::{
-    Access, Auth, Digest, Endpoint, Grant, Mark, Name, Node, OperationId, Revision, RevisionId, Shape, Tls,
+    Access, Auth, Digest, Endpoint, Grant, Mark, Name, Node, OperationId, Place, Revision, RevisionId, Shape, Tls,
+    Value,
 };
 use moganite::store::{Lane, PutSecret, Store, WriteRevision};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value as Json, json};
 
 pub(crate) const PASSWORD: &str = "c4nary/\"pass\"";
+
+pub(crate) const LOGIN: &str = "c4nary-login";
 
 /// What the far side got of one request.
 #[derive(Debug, Clone)]
@@ -80,13 +83,14 @@ impl Rig {
         let plugin = drivers.add(bytes.into()).await.unwrap();
         let rig = Self { config, drivers, store, plugin, far: Far::serve(answer).await, _state: state };
         rig.put_secret("bmc", PASSWORD).await;
+        rig.put_secret("login", LOGIN).await;
         let access = Access { address: "https://bmc".into(), username: "root".into(), password_secret: name("bmc") };
         rig.write(Revision { access: Some(access), ..rig.revision("pod-a", json!({})) }).await;
         rig
     }
 
     /// A composer of the plugin with these settings, its endpoint `far` bound and its place granted.
-    pub(crate) async fn composer(&self, settings: Value) -> Composer {
+    pub(crate) async fn composer(&self, settings: Json) -> Composer {
         self.bound(self.revision("tested", settings)).await
     }
 
@@ -97,7 +101,7 @@ impl Rig {
     }
 
     /// Composes once with these settings.
-    pub(crate) async fn compose(&self, settings: Value) -> Answer<Doing<Node>> {
+    pub(crate) async fn compose(&self, settings: Json) -> Answer<Doing<Node>> {
         self.composer(settings).await.compose(call(), &Mark("mg-abc123-op-1".into()), &shape()).await
     }
 
@@ -107,7 +111,7 @@ impl Rig {
         format!("{:?}: {}", fault.kind, fault.message)
     }
 
-    pub(crate) fn revision(&self, backend: &str, settings: Value) -> Revision {
+    pub(crate) fn revision(&self, backend: &str, settings: Json) -> Revision {
         let far = Endpoint { url: self.far.url.clone(), auth: Auth::None, tls: Tls::default() };
         let has_far = self.plugin.manifest.endpoints.contains_key("far");
         Revision {
@@ -117,13 +121,7 @@ impl Rig {
             settings: settings.as_object().cloned().unwrap_or_else(Map::new),
             endpoints: has_far.then(|| ("far".to_owned(), far)).into_iter().collect(),
             access: None,
-            grants: self
-                .plugin
-                .manifest
-                .places
-                .iter()
-                .map(|place| Grant { place: place.name.clone(), of: name("pod-a") })
-                .collect(),
+            grants: self.plugin.manifest.places.iter().map(granted).collect(),
         }
     }
 
@@ -137,6 +135,16 @@ impl Rig {
         let sealed = self.drivers.vault().seal(&name(secret), value.as_bytes()).unwrap();
         self.store.write(Lane::Interactive, PutSecret { name: name(secret), sealed, at: 0 }).await.unwrap();
     }
+}
+
+/// The access of `pod-a`, the secret `login`, or a session.
+fn granted(place: &Place) -> Grant {
+    let (of, secret) = match place.value {
+        Value::AccessAddress | Value::AccessUsername | Value::AccessPassword => (Some(name("pod-a")), None),
+        Value::Secret(_) => (None, Some(name("login"))),
+        Value::Session(_) => (None, None),
+    };
+    Grant { place: place.name.clone(), of, secret }
 }
 
 pub(crate) async fn open(config: &Config, store: &Store) -> Drivers {

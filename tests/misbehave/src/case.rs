@@ -1,7 +1,7 @@
 //! The list of cases. A case that tries something reports what came of each try as a rejected fault, so that a test
 //! reads it in the flow: "denied" is the sandbox at work, "reached" is a hole in it.
 
-use crate::{greedy, network};
+use crate::{greedy, network, session};
 use moganite_driver::{Context, Fault, Pause, fault, wait};
 use serde::Deserialize;
 use std::time::Duration;
@@ -79,6 +79,12 @@ pub(crate) enum Case {
     SomeoneElsesHandle,
     /// Looks at environment, arguments, files and sockets.
     Env,
+    /// Uses the session, logs in, uses it in a body and in headers, and answers all that it saw.
+    LogIn,
+    /// Uses the session without a login, and answers what it saw.
+    UseSession,
+    /// Puts the placeholders of the session and of the operator's secret where none is declared.
+    SessionElsewhere,
 }
 
 /// What the verb answers.
@@ -118,6 +124,9 @@ pub(crate) fn act(cx: &Context, verb: Verb) -> Result<Act, Fault> {
         Case::LogFlood => Ok(greedy::log_flood()),
         Case::SomeoneElsesHandle => Ok(Act::Handle(settings.handle.unwrap_or_else(|| "someone-elses".into()))),
         Case::Env => tried(network::environment()),
+        Case::LogIn => session::log_in().map(Act::Facts),
+        Case::UseSession => session::used().map(Act::Facts),
+        Case::SessionElsewhere => tried(session::elsewhere()),
     }
 }
 
@@ -138,7 +147,7 @@ mod tests {
     #[test]
     fn the_schema_names_every_case_and_every_verb() {
         let schema: serde_json::Value = serde_json::from_str(include_str!("../settings.schema.json")).unwrap();
-        for (field, count) in [("case", 21), ("verb", 8)] {
+        for (field, count) in [("case", 24), ("verb", 8)] {
             let names = schema["properties"][field]["enum"].as_array().unwrap();
             assert_eq!(names.len(), count, "{field}");
             for name in names {

@@ -5,6 +5,7 @@
 mod case;
 mod greedy;
 mod network;
+mod session;
 
 use case::{Act, Settings, Verb};
 use moganite_driver::{

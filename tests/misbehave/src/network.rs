@@ -75,7 +75,7 @@ pub(crate) fn environment() -> Vec<String> {
     ]
 }
 
-fn outcome(what: &str, tried: Result<Reply, Fault>) -> String {
+pub(crate) fn outcome(what: &str, tried: Result<Reply, Fault>) -> String {
     match tried {
         Ok(reply) => format!("{what}: reached, it answered {}", reply.status),
         Err(refused) if fault::sentence(&refused).contains("denied") => format!("{what}: denied"),

@@ -15,9 +15,10 @@ use crate::driver::secrets::Secret;
 const SHORTEST: usize = 4;
 
 /// What must not come back, and what stands in its place.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in super::super) struct Echoes(Vec<Echo>);
 
+#[derive(Clone)]
 struct Echo {
     /// As it is, as JSON writes it, and as JSON writes that again; only those that differ.
     forms: Vec<Arc<Secret>>,

@@ -15,10 +15,29 @@ pub(super) fn is_forbidden(name: &HeaderName) -> bool {
     is_hop_by_hop(name) || *name == header::HOST || CREDENTIALS.contains(&name.as_str())
 }
 
+/// Whether a place may be in this header: it says nothing of the connection, and is not the endpoint's own `auth`.
+pub(in super::super) fn may_hold_value(name: &str) -> bool {
+    let Ok(name) = HeaderName::try_from(name) else { return false };
+    let own = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE, header::HOST, header::CONTENT_TYPE];
+    !is_hop_by_hop(&name) && !own.contains(&name) && !is_left_out(&name)
+}
+
+/// Whether a session may be in this header of an answer.
+pub(in super::super) fn may_bring_session(name: &str) -> bool {
+    let Ok(name) = HeaderName::try_from(name) else { return false };
+    let own = [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::LOCATION, header::LINK, header::SET_COOKIE];
+    !is_hop_by_hop(&name) && !own.contains(&name)
+}
+
 /// What of the guest's request goes on. Length, host and user agent are set anew; an encoded or partial answer could
 /// not be searched for secrets, so none is asked for.
 pub(super) fn outgoing(headers: &HeaderMap) -> HeaderMap {
-    const LEFT_OUT: [&str; 10] = [
+    let passes = |name: &HeaderName| !is_forbidden(name) && !is_left_out(name);
+    headers.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn is_left_out(name: &HeaderName) -> bool {
+    const NAMES: [&str; 10] = [
         "accept-encoding",
         "content-length",
         "user-agent",
@@ -30,11 +49,7 @@ pub(super) fn outgoing(headers: &HeaderMap) -> HeaderMap {
         "x-rewrite-url",
         "x-method-override",
     ];
-    let passes = |name: &HeaderName| {
-        let forwarded = name.as_str().starts_with("x-forwarded-");
-        !is_forbidden(name) && !forwarded && !LEFT_OUT.contains(&name.as_str())
-    };
-    headers.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    name.as_str().starts_with("x-forwarded-") || NAMES.contains(&name.as_str())
 }
 
 /// What of an answer to `asked` reaches the guest: links lead to the endpoint's name or are gone, sessions stay here.

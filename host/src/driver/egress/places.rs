@@ -1,72 +1,123 @@
 //! Placeholders: put in at the places that the manifest declares and the operator granted, and denied everywhere else.
 //!
-//! The value is put in after every other check and only into a JSON body, where escaping is certain. Next: `echoes.rs`,
-//! the way back.
+//! The value is put in after every other check, and only where escaping is certain: into a JSON body, or as the whole
+//! value of a header. Next: `capture.rs` and `echoes.rs`, the way back.
 
 use std::sync::Arc;
 
+use http::header::{HeaderMap, HeaderValue};
 use serde_json::Value as Json;
 
+use super::{At, headers};
 use crate::driver::secrets::Secret;
-use crate::model::{Place, Value};
+use crate::driver::sessions::Ring;
+use crate::model::Place;
 
-/// How a placeholder begins; `secret` and `session` are reserved.
+/// How a placeholder begins.
 const BEGINNINGS: [&str; 3] = ["{{access.", "{{secret.", "{{session."];
 
-/// What the operator says of the machines of one backend.
-pub(in super::super) struct Access {
-    pub(in super::super) address: String,
-    pub(in super::super) username: String,
-    pub(in super::super) password: Arc<Secret>,
+/// The places that are open in one call.
+#[derive(Default)]
+pub(in super::super) struct Places(pub(in super::super) Vec<Open>);
+
+/// A place that the operator granted, and what goes there.
+pub(in super::super) struct Open {
+    pub(in super::super) place: Place,
+    pub(in super::super) with: With,
 }
 
-/// The places that are open in one call, and what goes there.
-#[derive(Default)]
-pub(in super::super) struct Places {
-    pub(in super::super) granted: Vec<Place>,
-    pub(in super::super) access: Option<Access>,
+#[derive(Clone)]
+pub(in super::super) enum With {
+    Text(String),
+    Secret(Arc<Secret>),
+    /// Looked up at each request: a login may have been a moment ago.
+    Session(String),
+}
+
+/// Why a request is not sent.
+#[derive(Debug, PartialEq)]
+pub(super) enum Unfilled {
+    /// Which placeholder is denied and why.
+    Denied(String),
+    /// The session of this name, which nobody opened yet.
+    NoSession(String),
 }
 
 impl Places {
-    /// The body as it is to be sent. The error says which placeholder is denied and why.
-    pub(super) fn fill(&self, endpoint: &str, method: &str, path: &str, body: Vec<u8>) -> Result<Vec<u8>, String> {
+    /// The headers that hold a value instead of a placeholder; the caller sends them in place of the guest's. Of those
+    /// that are the gate's own nothing else passes.
+    pub(super) fn fill_headers(&self, at: At<'_>, sent: &HeaderMap, ring: &Ring) -> Result<HeaderMap, Unfilled> {
+        let mut filled = HeaderMap::new();
+        for (name, value) in sent {
+            if !has_placeholder(value.as_bytes()) {
+                if headers::is_forbidden(name) {
+                    return Err(Unfilled::Denied("a header that only the gate sets".into()));
+                }
+                continue;
+            }
+            let is_here =
+                |place: &Place| place.header.as_deref().is_some_and(|h| name.as_str().eq_ignore_ascii_case(h));
+            let text = value.to_str().unwrap_or_default();
+            let value = self.value(at, text, is_here, &format!("in the header {name}"), ring)?;
+            if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let why = format!("the value for the header {name} is not of visible ASCII characters alone");
+                return Err(Unfilled::Denied(why));
+            }
+            let value = HeaderValue::try_from(value);
+            let mut value = value.map_err(|_| Unfilled::Denied(format!("no header {name} can have that value")))?;
+            value.set_sensitive(true);
+            filled.append(name.clone(), value);
+        }
+        Ok(filled)
+    }
+
+    /// The body as it is to be sent.
+    pub(super) fn fill_body(&self, at: At<'_>, body: Vec<u8>, ring: &Ring) -> Result<Vec<u8>, Unfilled> {
+        let denied = |why: &str| Unfilled::Denied(why.to_owned());
         if !has_placeholder(&body) {
             return Ok(body);
         }
         let mut json: Json =
-            serde_json::from_slice(&body).map_err(|_| "a placeholder in a body that is no JSON".to_owned())?;
-        let open: Vec<&Place> = self.granted.iter().filter(|place| is_at(place, endpoint, method, path)).collect();
+            serde_json::from_slice(&body).map_err(|_| denied("a placeholder in a body that is no JSON"))?;
         let mut filled = false;
-        self.walk(&mut json, &mut String::new(), &open, &mut filled)?;
+        self.walk(at, &mut json, &mut String::new(), &mut filled, ring)?;
         if !filled {
             // Raw it was there, parsed it is not: two keys of one name, or the like.
-            return Err("a placeholder that the JSON body hides".into());
+            return Err(denied("a placeholder that the JSON body hides"));
         }
-        serde_json::to_vec(&json).map_err(|error| error.to_string())
+        serde_json::to_vec(&json).map_err(|error| Unfilled::Denied(error.to_string()))
     }
 
-    fn walk(&self, json: &mut Json, pointer: &mut String, open: &[&Place], filled: &mut bool) -> Result<(), String> {
+    fn walk(
+        &self,
+        at: At<'_>,
+        json: &mut Json,
+        pointer: &mut String,
+        filled: &mut bool,
+        ring: &Ring,
+    ) -> Result<(), Unfilled> {
         let length = pointer.len();
         match json {
             Json::String(text) if has_placeholder(text.as_bytes()) => {
-                *text = self.value(text, pointer, open)?;
+                let is_here = |place: &Place| place.pointer.as_deref().is_some_and(|wanted| is_under(wanted, pointer));
+                *text = self.value(at, text, is_here, &format!("at {pointer} of the body"), ring)?;
                 *filled = true;
             }
             Json::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
                     pointer.push_str(&format!("/{index}"));
-                    self.walk(item, pointer, open, filled)?;
+                    self.walk(at, item, pointer, filled, ring)?;
                     pointer.truncate(length);
                 }
             }
             Json::Object(fields) => {
                 for (key, item) in fields {
                     if has_placeholder(key.as_bytes()) {
-                        return Err("a placeholder in a key of the body".into());
+                        return Err(Unfilled::Denied("a placeholder in a key of the body".into()));
                     }
                     pointer.push('/');
                     pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-                    self.walk(item, pointer, open, filled)?;
+                    self.walk(at, item, pointer, filled, ring)?;
                     pointer.truncate(length);
                 }
             }
@@ -75,19 +126,37 @@ impl Places {
         Ok(())
     }
 
-    fn value(&self, text: &str, pointer: &str, open: &[&Place]) -> Result<String, String> {
-        let is_here = |place: &&&Place| place.pointer == pointer && place.value.placeholder() == text;
-        let place = open.iter().find(is_here).ok_or_else(|| {
-            format!(
-                "a placeholder at {pointer} of the body, which is no place of the manifest that the operator granted"
-            )
+    /// What goes where `text` stands, when that is a place which is open and takes exactly this.
+    fn value(
+        &self,
+        at: At<'_>,
+        text: &str,
+        is_here: impl Fn(&Place) -> bool,
+        spot: &str,
+        ring: &Ring,
+    ) -> Result<String, Unfilled> {
+        let fits =
+            |open: &&Open| is_at(&open.place, at) && is_here(&open.place) && open.place.value.placeholder() == text;
+        let open = self.0.iter().find(fits).ok_or_else(|| {
+            Unfilled::Denied(format!(
+                "a placeholder {spot}, which is no place of the manifest that the operator granted for it"
+            ))
         })?;
-        let access = self.access.as_ref().ok_or_else(|| format!("place {} has no access in this call", place.name))?;
-        Ok(match place.value {
-            Value::AccessAddress => access.address.clone(),
-            Value::AccessUsername => access.username.clone(),
-            Value::AccessPassword => access.password.reveal().to_owned(),
-        })
+        let value = match &open.with {
+            With::Text(text) => text.clone(),
+            With::Secret(secret) => secret.reveal().to_owned(),
+            With::Session(name) => {
+                let session = ring.newest(name).ok_or_else(|| Unfilled::NoSession(name.clone()))?;
+                session.reveal().to_owned()
+            }
+        };
+        match &open.place.characters {
+            Some(class) if !class.allow(&value) => {
+                let (place, class) = (&open.place.name, class.as_str());
+                Err(Unfilled::Denied(format!("the value for place {place} has other characters than {class}")))
+            }
+            _ => Ok(value),
+        }
     }
 }
 
@@ -120,17 +189,31 @@ fn replaced(bytes: &[u8], pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
     out
 }
 
-fn is_at(place: &Place, endpoint: &str, method: &str, path: &str) -> bool {
-    place.endpoint == endpoint && place.methods.iter().any(|m| m == method) && is_like(&place.path, path)
+fn is_at(place: &Place, at: At<'_>) -> bool {
+    place.endpoint == at.endpoint && place.methods.iter().any(|m| m == at.method) && is_like(&place.path, at.path)
 }
 
-/// Whether `path`, without its query, is like `pattern`, in which `*` stands for one segment.
+/// Whether a JSON pointer is the wanted one, in which `*` stands for any index or key.
+fn is_under(wanted: &str, pointer: &str) -> bool {
+    let (mut wanted, mut shown) = (wanted.split('/'), pointer.split('/'));
+    loop {
+        match (wanted.next(), shown.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(shown)) if wanted == "*" || wanted == shown => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Whether `path`, without its query, is like `pattern`, in which `*` stands for one segment and a last `**` for all that
+/// may follow.
 pub(in super::super) fn is_like(pattern: &str, path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     let (mut wanted, mut shown) = (pattern.split('/'), path.split('/'));
     loop {
         match (wanted.next(), shown.next()) {
             (None, None) => return true,
+            (Some("**"), Some(_)) => return true,
             (Some("*"), Some(segment)) if !segment.is_empty() => {}
             (Some(wanted), Some(segment)) if wanted == segment => {}
             _ => return false,
@@ -143,33 +226,54 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::model::Value;
     use serde_json::json;
 
-    fn places() -> Places {
-        let place = |pointer: &str, value| Place {
+    const AT: At<'static> = At { endpoint: "ironic", method: "POST", path: "/v1/nodes" };
+
+    fn place(pointer: Option<&str>, header: Option<&str>, value: Value) -> Place {
+        Place {
             name: "bmc".into(),
             endpoint: "ironic".into(),
             methods: vec!["POST".into()],
             path: "/v1/nodes".into(),
-            pointer: pointer.into(),
+            pointer: pointer.map(Into::into),
+            header: header.map(Into::into),
             value,
-        };
-        let access = Access {
-            address: "https://bmc".into(),
-            username: "root".into(),
-            password: Arc::new(Secret::of("pass\"word\\")),
-        };
-        let granted = vec![
-            place("/driver_info/redfish_password", Value::AccessPassword),
-            place("/driver_info/redfish_username", Value::AccessUsername),
-            place("/0/value", Value::AccessAddress),
-        ];
-        Places { granted, access: Some(access) }
+            characters: None,
+        }
     }
 
-    fn fill(body: &Json) -> Result<Json, String> {
-        let filled = places().fill("ironic", "POST", "/v1/nodes", body.to_string().into_bytes())?;
+    fn places() -> Places {
+        let password = With::Secret(Arc::new(Secret::of("pass\"word\\")));
+        let open = |pointer, header, value, with| Open { place: place(pointer, header, value), with };
+        let token = Value::Session("token".into());
+        Places(vec![
+            open(Some("/driver_info/redfish_password"), None, Value::AccessPassword, password),
+            open(Some("/driver_info/redfish_username"), None, Value::AccessUsername, With::Text("root".into())),
+            open(Some("/0/value"), None, Value::AccessAddress, With::Text("https://bmc".into())),
+            open(Some("/list/*/AccessToken"), None, token.clone(), With::Session("token".into())),
+            open(None, Some("X-Auth-Token"), token, With::Session("token".into())),
+        ])
+    }
+
+    fn ring() -> Ring {
+        let ring = Ring::default();
+        ring.put("token", Arc::new(Secret::of("t0ken-1")));
+        ring
+    }
+
+    fn denied<T: std::fmt::Debug>(told: Result<T, Unfilled>) -> bool {
+        matches!(told, Err(Unfilled::Denied(_)))
+    }
+
+    fn fill(body: &Json) -> Result<Json, Unfilled> {
+        let filled = places().fill_body(AT, body.to_string().into_bytes(), &ring())?;
         Ok(serde_json::from_slice(&filled).unwrap())
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(k, v)| (k.parse().unwrap(), HeaderValue::from_static(v))).collect()
     }
 
     #[test]
@@ -198,14 +302,85 @@ mod tests {
             json!({"driver_info": {"redfish_password": "{{session.token}}"}}),
             json!("{{access.password}}"),
         ] {
-            assert!(fill(&body).is_err(), "{body}");
+            assert!(denied(fill(&body)), "{body}");
         }
         let body = || json!({"driver_info": {"redfish_password": "{{access.password}}"}}).to_string().into_bytes();
         let places = places();
-        assert!(places.fill("other", "POST", "/v1/nodes", body()).is_err());
-        assert!(places.fill("ironic", "PUT", "/v1/nodes", body()).is_err());
-        assert!(places.fill("ironic", "POST", "/v1/nodes/1", body()).is_err());
-        assert!(Places::default().fill("ironic", "POST", "/v1/nodes", body()).is_err());
+        assert!(places.fill_body(AT, body(), &ring()).is_ok());
+        for at in [At { endpoint: "other", ..AT }, At { method: "PUT", ..AT }, At { path: "/v1/nodes/1", ..AT }] {
+            assert!(denied(places.fill_body(at, body(), &ring())), "{at:?}");
+        }
+        assert!(denied(Places::default().fill_body(AT, body(), &ring())));
+    }
+
+    #[test]
+    fn a_star_in_a_pointer_is_one_index_or_key() {
+        let items = |token: &str| json!({"list": [{"AccessToken": token, "ID": 1}, {"AccessToken": token, "ID": 2}]});
+        assert_eq!(fill(&items("{{session.token}}")).unwrap(), items("t0ken-1"));
+        for body in [
+            json!({"list": {"AccessToken": "{{session.token}}"}}),
+            json!({"list": [[{"AccessToken": "{{session.token}}"}]]}),
+            json!({"list": [{"Token": "{{session.token}}"}]}),
+            json!({"list": [{"AccessToken": "{{access.password}}"}]}),
+            json!({"list/0": {"AccessToken": "{{session.token}}"}}),
+        ] {
+            assert!(denied(fill(&body)), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_header_gets_its_value_and_only_as_a_whole() {
+        let places = places();
+        let filled = places.fill_headers(AT, &headers(&[("x-auth-token", "{{session.token}}"), ("x-a", "b")]), &ring());
+        let filled = filled.unwrap();
+        assert_eq!(filled, headers(&[("x-auth-token", "t0ken-1")]));
+        assert!(filled["x-auth-token"].is_sensitive());
+        for (name, value) in [
+            ("x-auth-token", "Bearer {{session.token}}"),
+            ("x-auth-token", "{{access.password}}"),
+            ("x-auth-token", "forged"),
+            ("authorization", "{{session.token}}"),
+            ("x-other", "{{session.token}}"),
+        ] {
+            assert!(denied(places.fill_headers(AT, &headers(&[(name, value)]), &ring())), "{name}: {value}");
+        }
+        let elsewhere = At { path: "/v1/ports", ..AT };
+        assert!(denied(places.fill_headers(elsewhere, &headers(&[("x-auth-token", "{{session.token}}")]), &ring())));
+    }
+
+    #[test]
+    fn a_header_takes_visible_ascii_alone() {
+        for value in ["two words", "line\nbreak", "\u{fc}ber", "tab\t"] {
+            let with = With::Secret(Arc::new(Secret::of(value)));
+            let open = Open { place: place(None, Some("x-password"), Value::Secret("pw".into())), with };
+            let told = Places(vec![open]).fill_headers(AT, &headers(&[("x-password", "{{secret.pw}}")]), &ring());
+            assert!(matches!(&told, Err(Unfilled::Denied(why)) if !why.contains(value)), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_out_of_its_characters_is_denied_and_not_told() {
+        let with = |secret: &str| {
+            let characters = Some(crate::model::Characters::parse("[A-Za-z0-9]").unwrap());
+            let place = Place { characters, ..place(Some("/p"), None, Value::Secret("pw".into())) };
+            let places = Places(vec![Open { place, with: With::Secret(Arc::new(Secret::of(secret))) }]);
+            places.fill_body(AT, br#"{"p":"{{secret.pw}}"}"#.to_vec(), &ring())
+        };
+        assert_eq!(with("Hunter2"), Ok(br#"{"p":"Hunter2"}"#.to_vec()));
+        let told = with("hunter-2");
+        assert!(matches!(&told, Err(Unfilled::Denied(why)) if why.contains("[A-Za-z0-9]") && !why.contains("hunter")));
+    }
+
+    #[test]
+    fn a_session_that_nobody_opened_is_missing_and_not_denied() {
+        let (places, none) = (places(), Ring::default());
+        let missing = Err(Unfilled::NoSession("token".into()));
+        let body = br#"{"list":[{"AccessToken":"{{session.token}}"}]}"#.to_vec();
+        assert_eq!(places.fill_body(AT, body, &none), missing);
+        let sent = headers(&[("x-auth-token", "{{session.token}}")]);
+        assert_eq!(places.fill_headers(AT, &sent, &none).map(|_| Vec::new()), missing);
+        // Out of its place it is denied, opened or not.
+        assert!(denied(places.fill_body(AT, br#"{"t":"{{session.token}}"}"#.to_vec(), &none)));
     }
 
     #[test]
@@ -218,15 +393,19 @@ mod tests {
             "name=%7B%7baccess%2epassword%7D%7D",
             "{{ACCESS.password}}",
         ] {
-            assert!(places.fill("ironic", "POST", "/v1/nodes", body.into()).is_err(), "{body}");
+            assert!(denied(places.fill_body(AT, body.into(), &ring())), "{body}");
         }
-        assert!(places.fill("ironic", "POST", "/v1/nodes", b"{{jinja}} and 100%".to_vec()).is_ok());
+        assert!(places.fill_body(AT, b"{{jinja}} and 100%".to_vec(), &ring()).is_ok());
     }
 
     #[test]
     fn a_star_is_one_segment() {
         assert!(is_like("/v1/nodes/*", "/v1/nodes/7?fields=uuid"));
         assert!(is_like("/v1/*/x", "/v1/nodes/x"));
+        for path in ["/v1/", "/v1/nodes", "/v1/nodes/7/states?a=b"] {
+            assert!(is_like("/v1/**", path) && is_like("/**", path), "{path}");
+        }
+        assert!(!is_like("/v1/**", "/v1") && !is_like("/v1/**", "/v2/nodes"));
         for path in ["/v1/nodes", "/v1/nodes/", "/v1/nodes/7/states", "/v2/nodes/7", "/v1/nodes/7/"] {
             assert!(!is_like("/v1/nodes/*", path), "{path}");
         }
