@@ -1,8 +1,10 @@
 //! The command line, for operators, users and vendors. `serve` runs the service; everything else speaks to one over HTTP.
 
+mod apply;
 mod backend;
 mod catalog;
 mod client;
+mod export;
 mod file;
 mod flow;
 mod follow;
@@ -12,6 +14,7 @@ mod plugin;
 mod quarantine;
 mod secret;
 mod serve;
+mod site;
 mod token;
 
 use std::path::PathBuf;
@@ -69,6 +72,10 @@ enum Command {
     /// Nodes that failed, and are left alone until you looked at them.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Brings the service to what a document says: networks, images, backends, flavors.
+    Apply(apply::Options),
+    /// Prints the site as a document for `apply`.
+    Export,
     /// Compiles a component; `serve` calls it in a process of its own.
     #[command(hide = true)]
     CompilePlugin { input: PathBuf, output: PathBuf },
@@ -116,6 +123,8 @@ fn dispatch(Arguments { at, format: output, command }: Arguments) -> anyhow::Res
             Command::Token(command) => command.run(&client()?, output).await,
             Command::Flow(command) => command.run(&client()?, output).await,
             Command::Quarantine(command) => command.run(&client()?, output).await,
+            Command::Apply(options) => apply::run(options, &client()?, output).await,
+            Command::Export => export::run(&client()?, output).await,
             Command::CompilePlugin { .. } => Ok(()),
         }
     })

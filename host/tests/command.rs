@@ -145,3 +145,77 @@ fn an_image_written_as_toml_is_shown_as_json() {
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(shown["backends"]["ironic-1"]["boot_iso"], "http://images.example/c.iso");
 }
+
+#[test]
+fn a_site_is_applied_once_and_is_the_same_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path());
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let yaml = "secrets: [bmc]\nnetworks:\n- name: blue\n  backends: {ironic-1: {vif: n1}}\nimages:\n- name: cirros\n  backends: {ironic-1: {boot_iso: http://i/c.iso}}\n";
+    let site = file("site.yaml", yaml);
+    let refused = serving.run(&["apply", "-f", &site]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(err(&refused).contains("to do: `moganite secret set bmc`"), "{}", err(&refused));
+    let secret = file("bmc", "a-value\n");
+    assert!(serving.run(&["secret", "set", "bmc", "--from-file", &secret]).status.success());
+
+    let lines = |words: &[&str]| {
+        let output = serving.run(words);
+        assert!(output.status.success(), "{words:?}: {}", err(&output));
+        out(&output).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let dry = lines(&["apply", "-f", &site, "--dry-run"]);
+    assert_eq!(
+        dry,
+        [
+            "create  network  blue",
+            "create  image    cirros",
+            "2 to create, 0 to change, 0 the same: nothing was written"
+        ]
+    );
+    assert_eq!(lines(&["-o", "json", "network", "list"]), ["[]"]);
+    assert_eq!(lines(&["apply", "-f", &site]).last().unwrap(), "2 created, 0 changed, 0 the same");
+    assert_eq!(lines(&["apply", "-f", &site]).last().unwrap(), "0 created, 0 changed, 2 the same");
+
+    let toml = file("site.toml", "[[networks]]\nname = \"blue\"\nbackends.ironic-1.vif = \"n2\"\n");
+    let changed = lines(&["apply", "-f", &toml]);
+    assert_eq!(changed[0], "change  network  blue  backends.ironic-1.vif: n1 -> n2");
+    assert_eq!(changed[2], "not in the document and left alone: image cirros");
+    let exported = file("exported.yaml", &lines(&["export"]).join("\n"));
+    assert_eq!(lines(&["apply", "-f", &exported])[2], "0 created, 0 changed, 2 the same");
+    let json = file("exported.json", &lines(&["-o", "json", "export"]).join("\n"));
+    assert_eq!(lines(&["apply", "-f", &json])[2], "0 created, 0 changed, 2 the same");
+}
+
+#[test]
+fn what_a_site_refers_to_is_looked_for_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path());
+    let network = "networks: [{name: blue, backends: {}}]\n";
+    let cases = [
+        ("flavors: [{name: s, route: {compose: [a], enroll: [b], deploy: [b]}}]", "flavor s names backend a"),
+        ("backends: [{name: a, plugin: ghost}]", "no plugin is named ghost"),
+        (
+            "backends: [{name: a, plugin: p, grants: [{place: x, of: b}]}, {name: b, plugin: p, grants: [{place: x, of: a}]}]",
+            "the grants of a, b name each other",
+        ),
+        (
+            "backends: [{name: a, plugin: p, endpoints: {e: {url: u, auth: {basic: {username: n, password_secret: s-1}}}}}]",
+            "s-1 is not among the secrets",
+        ),
+        ("backends: [{name: a, plugin: p, colour: red}]", "backend a: unknown field `colour`"),
+        ("networks: [{name: blue, backends: {}}]", "is no YAML"),
+    ];
+    for (text, words) in cases {
+        let path = folder.path().join("site.yaml");
+        std::fs::write(&path, format!("{network}{text}\n")).unwrap();
+        let output = serving.run(&["apply", "-f", path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(err(&output).contains(words), "{text}: {}", err(&output));
+    }
+    assert_eq!(out(&serving.run(&["-o", "json", "network", "list"])).trim(), "[]");
+}

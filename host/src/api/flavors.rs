@@ -106,7 +106,9 @@ async fn create(
 ) -> Result<(StatusCode, Json<FlavorBody>)> {
     let name = body.name.clone().ok_or_else(|| Problem::new("invalid-field", "name: is missing"))?;
     let flavor = body.into_flavor(name);
-    if app.store().flavor(&flavor.name).await?.is_some_and(|old| old != flavor) {
+    // Who erases is found out when it is bound.
+    let other = |old: Flavor| Flavor { eraser: flavor.eraser, ..old } != flavor;
+    if app.store().flavor(&flavor.name).await?.is_some_and(other) {
         return Err(Problem::new("already-exists", format!("another flavor is named {}", flavor.name)));
     }
     app.lifecycle.put_flavor(flavor.clone()).await.map_err(Problem::in_body)?;

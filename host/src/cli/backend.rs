@@ -11,7 +11,7 @@ use super::output::Format;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Writes a backend's next revision from a TOML or JSON file.
+    /// Writes a backend's next revision from a TOML, YAML or JSON file.
     Put {
         file: PathBuf,
     },

@@ -11,7 +11,7 @@ use super::output::{Column, Format};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Writes one from a TOML or JSON file, new or in place of the old one.
+    /// Writes one from a TOML, YAML or JSON file, new or in place of the old one.
     Put {
         file: PathBuf,
     },

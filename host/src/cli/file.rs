@@ -1,5 +1,6 @@
-//! Files that people write: TOML or JSON, by their extension.
+//! Files that people write: TOML, YAML or JSON, by their extension; `-` is YAML on stdin.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -16,16 +17,33 @@ pub(super) fn named(path: &Path) -> anyhow::Result<(String, Map<String, Value>)>
     Ok((name.to_owned(), fields))
 }
 
-fn read(path: &Path) -> anyhow::Result<Map<String, Value>> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {shown}"))?;
-    let value: Value = match path.extension().and_then(|extension| extension.to_str()) {
+/// An object.
+pub(super) fn read(path: &Path) -> anyhow::Result<Map<String, Value>> {
+    let stdin = path == Path::new("-");
+    let shown = if stdin { "stdin".into() } else { path.display().to_string() };
+    let mut text = String::new();
+    if stdin {
+        std::io::stdin().read_to_string(&mut text).context("reading stdin")?;
+    } else {
+        text = std::fs::read_to_string(path).with_context(|| format!("reading {shown}"))?;
+    }
+    let extension = if stdin { Some("yaml") } else { path.extension().and_then(|extension| extension.to_str()) };
+    let value: Value = match extension {
         Some("toml") => toml::from_str(&text).with_context(|| format!("{shown} is no TOML"))?,
+        Some("yaml" | "yml") => yaml(&text).with_context(|| format!("{shown} is no YAML"))?,
         Some("json") => serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?,
-        _ => bail!(Failed::new(format!("{shown} is neither TOML nor JSON by its name"), "call it .toml or .json")),
+        _ => {
+            let what = format!("{shown} is none of TOML, YAML and JSON by its name");
+            bail!(Failed::new(what, "call it .toml, .yaml or .json"))
+        }
     };
     match value {
         Value::Object(fields) => Ok(fields),
         _ => bail!("{shown} is no object"),
     }
+}
+
+/// As YAML 1.2 has it: `n`, `on` and `yes` are texts.
+pub(super) fn yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })
 }
