@@ -10,6 +10,8 @@ mod capture;
 mod echoes;
 mod headers;
 mod line;
+mod patterns;
+mod placeholder;
 mod places;
 mod url;
 
@@ -26,7 +28,8 @@ pub(super) use book::Book;
 pub(super) use echoes::Echoes;
 pub(super) use headers::{may_bring_session, may_hold_value};
 pub(super) use line::{Line, Lines, certificates};
-pub(super) use places::{Open, Places, With, is_like};
+pub(super) use patterns::is_like;
+pub(super) use places::{Open, Places, With};
 pub(super) use url::Base;
 
 use capture::{Brought, Captured, capture};
@@ -182,7 +185,7 @@ impl Egress {
         if !METHODS.contains(&method) {
             return Err(denied("no such method passes the gate"));
         }
-        if places::has_placeholder(parts.uri.to_string().as_bytes()) {
+        if placeholder::has_placeholder(parts.uri.to_string().as_bytes()) {
             return Err(denied("a placeholder in the path or query"));
         }
         let path = parts.uri.path();

@@ -1,7 +1,7 @@
 //! The manifest in and out of a component: a custom section, readable before anything is compiled.
 //!
 //! A component is a header of eight bytes and then sections: one byte of kind, its length, its bytes. Source: the
-//! component model's `Binary.md`. Next: `surface.rs`, what the component wants and gives.
+//! component model's `Binary.md`. Next: `load.rs`, what the component wants and gives.
 
 use std::ops::Range;
 use std::path::Path;

@@ -6,7 +6,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
 use super::At;
-use super::places::is_like;
+use super::patterns::is_like;
 use crate::driver::secrets::Secret;
 use crate::model::Session;
 

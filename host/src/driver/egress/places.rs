@@ -8,13 +8,12 @@ use std::sync::Arc;
 use http::header::{HeaderMap, HeaderValue};
 use serde_json::Value as Json;
 
+use super::patterns::{is_like, is_under};
+use super::placeholder::has_placeholder;
 use super::{At, headers};
 use crate::driver::secrets::Secret;
 use crate::driver::sessions::Ring;
 use crate::model::Place;
-
-/// How a placeholder begins.
-const BEGINNINGS: [&str; 3] = ["{{access.", "{{secret.", "{{session."];
 
 /// The places that are open in one call.
 #[derive(Default)]
@@ -160,65 +159,8 @@ impl Places {
     }
 }
 
-/// In bytes as they stand; also half decoded, as `%7B%7Baccess.` in a path.
-pub(super) fn has_placeholder(bytes: &[u8]) -> bool {
-    let begins = |bytes: &[u8]| {
-        BEGINNINGS
-            .iter()
-            .any(|beginning| bytes.windows(beginning.len()).any(|w| w.eq_ignore_ascii_case(beginning.as_bytes())))
-    };
-    begins(bytes)
-        || (bytes.contains(&b'%') && begins(&replaced(bytes, &[(b"%7b", b"{"), (b"%2e", b".")])))
-        || (bytes.contains(&b'\\') && begins(&replaced(bytes, &[(b"\\u007b", b"{"), (b"\\u002e", b".")])))
-}
-
-fn replaced(bytes: &[u8], pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    'next: while let Some((&first, after)) = rest.split_first() {
-        for (from, to) in pairs {
-            if rest.get(..from.len()).is_some_and(|head| head.eq_ignore_ascii_case(from)) {
-                out.extend_from_slice(to);
-                rest = &rest[from.len()..];
-                continue 'next;
-            }
-        }
-        out.push(first);
-        rest = after;
-    }
-    out
-}
-
 fn is_at(place: &Place, at: At<'_>) -> bool {
     place.endpoint == at.endpoint && place.methods.iter().any(|m| m == at.method) && is_like(&place.path, at.path)
-}
-
-/// Whether a JSON pointer is the wanted one, in which `*` stands for any index or key.
-fn is_under(wanted: &str, pointer: &str) -> bool {
-    let (mut wanted, mut shown) = (wanted.split('/'), pointer.split('/'));
-    loop {
-        match (wanted.next(), shown.next()) {
-            (None, None) => return true,
-            (Some(wanted), Some(shown)) if wanted == "*" || wanted == shown => {}
-            _ => return false,
-        }
-    }
-}
-
-/// Whether `path`, without its query, is like `pattern`, in which `*` stands for one segment and a last `**` for all that
-/// may follow.
-pub(in super::super) fn is_like(pattern: &str, path: &str) -> bool {
-    let path = path.split('?').next().unwrap_or_default();
-    let (mut wanted, mut shown) = (pattern.split('/'), path.split('/'));
-    loop {
-        match (wanted.next(), shown.next()) {
-            (None, None) => return true,
-            (Some("**"), Some(_)) => return true,
-            (Some("*"), Some(segment)) if !segment.is_empty() => {}
-            (Some(wanted), Some(segment)) if wanted == segment => {}
-            _ => return false,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -396,18 +338,5 @@ mod tests {
             assert!(denied(places.fill_body(AT, body.into(), &ring())), "{body}");
         }
         assert!(places.fill_body(AT, b"{{jinja}} and 100%".to_vec(), &ring()).is_ok());
-    }
-
-    #[test]
-    fn a_star_is_one_segment() {
-        assert!(is_like("/v1/nodes/*", "/v1/nodes/7?fields=uuid"));
-        assert!(is_like("/v1/*/x", "/v1/nodes/x"));
-        for path in ["/v1/", "/v1/nodes", "/v1/nodes/7/states?a=b"] {
-            assert!(is_like("/v1/**", path) && is_like("/**", path), "{path}");
-        }
-        assert!(!is_like("/v1/**", "/v1") && !is_like("/v1/**", "/v2/nodes"));
-        for path in ["/v1/nodes", "/v1/nodes/", "/v1/nodes/7/states", "/v2/nodes/7", "/v1/nodes/7/"] {
-            assert!(!is_like("/v1/nodes/*", path), "{path}");
-        }
     }
 }
