@@ -68,6 +68,7 @@ impl Lifecycle {
     fn on(patience: &Flows, site: Site, store: Store, drivers: Drivers, clock: Clock) -> Self {
         let book = Book::default()
             .with(create::composed(&store, &drivers))
+            .with(create::preset(&store, &drivers))
             .with(delete::instance(&store, &drivers))
             .with(power::instance(&store, &drivers))
             .with(rebuild::instance(&store, &drivers));

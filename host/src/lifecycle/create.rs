@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::task::{Compose, Deploy, Enroll, Verify};
+use super::task::{Claim, Compose, Deploy, Enroll, Verify};
 use crate::driver::Drivers;
 use crate::flow::List;
 use crate::model::{Ending, Fault, FaultKind, InstanceId, InstanceState, Invalid, Name, Node, Order};
@@ -26,6 +26,21 @@ pub(super) fn composed(store: &Store, drivers: &Drivers) -> List<Create> {
         .then(Enroll::with(store, drivers))
         .then(Verify)
         .then(Deploy::with(store, drivers))
+        .again(Create::again)
+        .ends(ends)
+}
+
+/// 1. `Claim`    borrows a free machine             | gives it back, quarantines one that failed
+/// 2. `Verify`   compares it with what was asked    | nothing to undo
+/// 3. `Deploy`   writes the image, boots, waits     | powers off, erases as the flavor says
+///
+/// Up to three rounds, each on another machine; then, where the flavor says so, on a composed one.
+pub(super) fn preset(store: &Store, drivers: &Drivers) -> List<Create> {
+    List::new(PRESET, VERSION)
+        .then(Claim::with(store, drivers))
+        .then(Verify)
+        .then(Deploy::with(store, drivers))
+        .falls_back(CLAIMS, composed(store, drivers))
         .again(Create::again)
         .ends(ends)
 }

@@ -1,5 +1,6 @@
 //! The tasks: one file each, `execute` and its undo together. `undo.rs` is the one way back, for reverts and for delete.
 
+mod claim;
 mod compose;
 mod deploy;
 mod enroll;
@@ -9,6 +10,7 @@ mod verify;
 
 use std::time::Duration;
 
+pub(super) use claim::Claim;
 pub(super) use compose::Compose;
 pub(super) use deploy::Deploy;
 pub(super) use enroll::Enroll;

@@ -121,7 +121,11 @@ impl Undo {
                 cx.calls(backend, composer.plugin());
                 Ok(composer.release(call, holding, erasure.at(self.role)).await)
             }
-            Role::Claim => Err(unclaimed()),
+            Role::Claim => {
+                let claimer = self.drivers.claimer(*revision).await?;
+                cx.calls(backend, claimer.plugin());
+                Ok(claimer.unclaim(call, holding).await)
+            }
             Role::Enroll => {
                 let enroller = self.drivers.enroller(*revision).await?;
                 cx.calls(backend, enroller.plugin());
@@ -140,7 +144,7 @@ impl Undo {
         let call = self.driver_call(cx, None, holding).await;
         match self.role {
             Role::Compose => Ok(self.drivers.composer(*revision).await?.find(call, holding).await),
-            Role::Claim => Err(unclaimed()),
+            Role::Claim => Ok(self.drivers.claimer(*revision).await?.find(call, holding).await),
             Role::Enroll => Ok(self.drivers.enroller(*revision).await?.find(call, holding).await),
             Role::Deploy => Ok(self.drivers.deployer(*revision).await?.find(call, holding).await),
         }
@@ -204,10 +208,6 @@ impl<S: Erasing> Task<S> for Undo {
     async fn revert(&self, _: &mut Cx, _: &mut S) -> Outcome {
         Outcome::Done
     }
-}
-
-fn unclaimed() -> Fault {
-    Fault::new(FaultKind::Broken, "no flow claims yet")
 }
 
 /// What the receipt says of data: level, method, disks by serial.

@@ -1,0 +1,83 @@
+//! Borrows a machine that exists; gives it back, and quarantines one that failed.
+
+use async_trait::async_trait;
+
+use super::{Undo, call, failed, intend, intended, settle};
+use crate::driver::Drivers;
+use crate::flow::{Begin, Cx, Outcome, Task};
+use crate::lifecycle::create::Create;
+use crate::model::{Direction, FaultKind, Role};
+use crate::store::{Effect, InstanceChange, Store};
+
+pub(in crate::lifecycle) struct Claim {
+    store: Store,
+    drivers: Drivers,
+    undo: Undo,
+}
+
+impl Claim {
+    pub(in crate::lifecycle) fn with(store: &Store, drivers: &Drivers) -> Self {
+        Self { store: store.clone(), drivers: drivers.clone(), undo: Undo::of(Role::Claim, store, drivers) }
+    }
+}
+
+#[async_trait]
+impl Task<Create> for Claim {
+    fn name(&self) -> &'static str {
+        "claim"
+    }
+
+    fn begin(&self, begin: &Begin, create: &Create) -> Vec<Effect> {
+        match begin.direction {
+            Direction::Execute => intend(begin, Role::Claim, create.claimer()),
+            Direction::Revert => self.undo.begin(begin),
+        }
+    }
+
+    async fn execute(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
+        let holding = match intended(&self.store, cx).await {
+            Ok(holding) => holding,
+            Err(outcome) => return outcome,
+        };
+        let claimer = match self.drivers.claimer(holding.revision).await {
+            Ok(claimer) => claimer,
+            Err(fault) => return failed(fault),
+        };
+        cx.calls(holding.backend.as_str(), claimer.plugin());
+        let mut exclude = create.excluded.clone();
+        match self.store.quarantined(&holding.backend).await {
+            Ok(nodes) => exclude.extend(nodes.into_iter().map(|node| node.handle)),
+            Err(error) => return Outcome::retry(format!("the store did not say which nodes are quarantined: {error}")),
+        }
+        let answer = claimer.claim(call(cx, None), &holding.mark, &create.order.shape, &exclude).await;
+        cx.saw(answer.exchanges);
+        settle(cx, answer.result, |cx, node| {
+            cx.note(format!("claimed {}", node.handle));
+            cx.also(Effect::Hold {
+                operation: cx.at.doing(),
+                handle: node.handle.clone(),
+                facts: node.facts.clone(),
+                node: Some(node.clone()),
+            });
+            cx.also(Effect::Instance(InstanceChange { composed: Some(false), ..InstanceChange::of(cx.at.instance) }));
+            create.enrolled = Some(node);
+        })
+    }
+
+    /// The machine that failed is left out of the next rounds, and of other instances until an operator clears it.
+    async fn revert(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
+        let outcome = self.undo.run(cx, create.order.erasure()).await;
+        if outcome != Outcome::Done {
+            return outcome;
+        }
+        if let (Some(node), Some(cause), Some(backend)) = (create.enrolled.take(), cx.cause.clone(), create.claimer()) {
+            let is_the_nodes =
+                matches!(cause.kind, FaultKind::Broken | FaultKind::Overdue | FaultKind::Mismatch | FaultKind::Retry);
+            if is_the_nodes {
+                cx.also(Effect::Quarantine { backend: backend.clone(), handle: node.handle.clone(), cause });
+            }
+            create.excluded.push(node.handle);
+        }
+        outcome
+    }
+}
