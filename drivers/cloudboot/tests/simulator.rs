@@ -7,12 +7,16 @@
 #[path = "simulator/far.rs"]
 mod far;
 
-use far::{CLAIM, DEPLOY, Run, Wrong, order, pass, shape};
+use far::{CLAIM, DEPLOY, Loss, Run, Wrong, order, pass, shape};
 use moganite_driver::{Driver, Erase, Fault, Order, PartKind, Power, PowerWish, Presence, Shape};
 use moganite_sim::{Kind, Options};
 use serde_json::{Value, json};
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// Cases that go on at once. Each waits most of its time.
+const LIVES: usize = 16;
 
 #[test]
 fn a_server_is_lent_installed_and_given_back() {
@@ -71,7 +75,7 @@ fn whatever_is_undone_is_undone_once_more_without_harm() {
 fn whatever_goes_wrong_with_a_claim_nothing_stays_behind() {
     let on = |path, kind| Wrong { path, kind, ms: Some(300), times: 1, skip: 0 };
     let import = |kind| on("device/importDeviceForOpenApi", kind);
-    for wrong in [
+    let cases = [
         import(Kind::LostAnswer),
         import(Kind::LateCompletion),
         import(Kind::Drop),
@@ -88,17 +92,18 @@ fn whatever_goes_wrong_with_a_claim_nothing_stays_behind() {
         on("", Kind::ClaimedTwice),
         on("", Kind::PowerIgnored),
         Wrong { times: 4, ..on("", Kind::BmcAway) },
-    ] {
+    ];
+    each(&cases, |wrong| {
         let what = format!("{wrong:?}");
         let run = Run::start();
-        run.set(&wrong);
+        run.set(wrong);
         let node = run.claim().unwrap_or_else(|fault| panic!("{what}: {fault:?}"));
         let ours = run.ledger().cloudboot.held.into_iter().filter(|device| device.asset == CLAIM).count();
         assert_eq!(ours, 1, "{what}");
         run.unclaim(Some(&node)).unwrap_or_else(|fault| panic!("{what}: {fault:?}"));
         run.assert_nothing_is_held(&what);
         assert_eq!(run.find_claim(None), Presence::Absent, "{what}");
-    }
+    });
 }
 
 #[test]
@@ -130,7 +135,7 @@ fn a_claim_that_was_cut_off_is_undone_without_a_handle() {
 fn whatever_goes_wrong_with_a_deploy_it_ends_and_nothing_stays_behind() {
     let on = |path, kind| Wrong { path, kind, ms: Some(300), times: 1, skip: 0 };
     let import = |kind| on("device/importDeviceForOpenApi", kind);
-    for (wrong, succeeds) in [
+    let cases = [
         (import(Kind::LostAnswer), true),
         (import(Kind::LateCompletion), true),
         (import(Kind::Drop), true),
@@ -149,19 +154,69 @@ fn whatever_goes_wrong_with_a_deploy_it_ends_and_nothing_stays_behind() {
         (on("", Kind::InstallFails), false),
         (on("", Kind::InstallStuck), false),
         (Wrong { ms: None, ..on("", Kind::InstallStuck) }, false),
-    ] {
+    ];
+    each(&cases, |(wrong, succeeds)| {
         let what = format!("{wrong:?}");
         let run = Run::start();
         let node = run.claim().unwrap();
-        run.set(&wrong);
+        run.set(wrong);
         let deployed = run.deploy(&node);
-        assert_eq!(deployed.is_ok(), succeeds, "{what}: {deployed:?}");
+        assert_eq!(deployed.is_ok(), *succeeds, "{what}: {deployed:?}");
         run.sim.clear_faults();
         run.undeploy(deployed.as_ref().ok(), Erase::None).unwrap_or_else(|fault| panic!("{what}: {fault:?}"));
         run.unclaim(Some(&node)).unwrap_or_else(|fault| panic!("{what}: {fault:?}"));
         run.assert_nothing_is_held(&what);
         assert_eq!(run.find_deployment(None), Presence::Absent, "{what}");
+    });
+}
+
+#[test]
+fn a_life_whose_every_exchange_is_lost_once_ends_with_nothing_left() {
+    let whole = {
+        let run = Run::start();
+        live(&run, "without a loss");
+        run.exchanges()
+    };
+    assert!(whole > 40, "{whole}");
+    let losses: Vec<Loss> = (0..whole)
+        .flat_map(|at| [(false, false), (true, false), (false, true), (true, true)].map(|how| (at, how)))
+        .map(|(at, (done, given_up))| Loss { at, done, given_up })
+        .collect();
+    each(&losses, |loss| {
+        let run = Run::start();
+        run.lose(*loss);
+        live(&run, &format!("{loss:?}"));
+    });
+}
+
+/// Every case, some at once.
+fn each<T: Sync>(cases: &[T], case: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..LIVES {
+            scope.spawn(|| {
+                while let Some(one) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    case(one);
+                }
+            });
+        }
+    });
+}
+
+/// A create and its delete; what fails is undone without a handle.
+fn live(run: &Run, what: &str) {
+    let node = run.claim().ok();
+    let deployed = node.as_ref().map(|node| run.deploy(node));
+    let undo = |undone: &dyn Fn() -> Result<Value, Fault>| {
+        // An undo that was given up is called again by a person.
+        undone().or_else(|_| undone()).unwrap_or_else(|fault| panic!("{what}: {fault:?}"));
+    };
+    if let Some(deployed) = &deployed {
+        undo(&|| run.undeploy(deployed.as_ref().ok(), Erase::None));
     }
+    undo(&|| run.unclaim(node.as_ref()));
+    run.assert_nothing_is_held(what);
+    assert_eq!((run.find_claim(None), run.find_deployment(None)), (Presence::Absent, Presence::Absent), "{what}");
 }
 
 #[test]
@@ -176,7 +231,7 @@ fn an_install_that_fails_tells_the_reason_that_the_server_reported() {
 #[test]
 fn whatever_goes_wrong_with_an_undo_it_ends_and_nothing_stays_behind() {
     let on = |path, kind| Wrong { path, kind, ms: Some(300), times: 1, skip: 0 };
-    for wrong in [
+    let cases = [
         on("device/batchPowerOff", Kind::LostAnswer),
         on("device/batchPowerOff", Kind::Refuse),
         on("device/batchReInstall", Kind::LostAnswer),
@@ -194,16 +249,17 @@ fn whatever_goes_wrong_with_an_undo_it_ends_and_nothing_stays_behind() {
         on("report/deviceProductInfo", Kind::Refuse),
         on("", Kind::PowerIgnored),
         Wrong { times: 5, ..on("", Kind::BmcAway) },
-    ] {
+    ];
+    each(&cases, |wrong| {
         let what = format!("{wrong:?}");
         let run = Run::start();
         let node = run.claim().unwrap();
         let deployed = run.deploy(&node).unwrap();
-        run.set(&wrong);
+        run.set(wrong);
         run.undeploy(Some(&deployed), Erase::None).unwrap_or_else(|fault| panic!("{what}: {fault:?}"));
         run.unclaim(Some(&node)).unwrap_or_else(|fault| panic!("{what}: {fault:?}"));
         run.assert_nothing_is_held(&what);
-    }
+    });
 }
 
 #[test]

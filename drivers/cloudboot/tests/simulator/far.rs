@@ -8,7 +8,7 @@ use moganite_driver::{
 };
 use moganite_sim::{Kind, Ledger, Options, Side, Sim};
 use serde_json::{Value, json};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
@@ -28,13 +28,31 @@ pub struct Wrong {
     pub skip: u64,
 }
 
+/// One exchange that is lost, counted from 0 over the whole life.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss {
+    pub at: usize,
+    /// Its work is done all the same.
+    pub done: bool,
+    /// Nobody repeats the call: the next is the undoing verb.
+    pub given_up: bool,
+}
+
+/// What passes the gate, counted.
+#[derive(Default)]
+struct Gate {
+    session: RefCell<Option<String>>,
+    exchanges: Cell<usize>,
+    loss: Cell<Option<Loss>>,
+}
+
 pub struct Run {
     pub sim: Sim,
     _runtime: tokio::runtime::Runtime,
     settings: String,
     claim_trail: RefCell<Option<Vec<u8>>>,
     deploy_trail: RefCell<Option<Vec<u8>>>,
-    session: Rc<RefCell<Option<String>>>,
+    gate: Rc<Gate>,
 }
 
 impl Run {
@@ -47,9 +65,9 @@ impl Run {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let sim = runtime.block_on(Sim::start(options)).unwrap();
         let address = sim.addresses().cloudboot.trim_start_matches("http://").to_owned();
-        let session = Rc::new(RefCell::new(None));
-        let gate = Rc::clone(&session);
-        testing::far_side(move |request| through_the_gate(&address, &gate, request));
+        let gate = Rc::new(Gate::default());
+        let passed = Rc::clone(&gate);
+        testing::far_side(move |request| passed.exchange(&address, request));
         testing::set_now(Duration::from_secs(1_000_000));
         let mut settings = json!({
             "network": "10.9.0.0/24", "bmc": { "username": "admin" }, "poll_ms": 50, "settle_ms": 500,
@@ -59,7 +77,7 @@ impl Run {
             settings[key] = value.clone();
         }
         let (claim_trail, deploy_trail) = (RefCell::default(), RefCell::default());
-        Self { sim, _runtime: runtime, settings: settings.to_string(), claim_trail, deploy_trail, session }
+        Self { sim, _runtime: runtime, settings: settings.to_string(), claim_trail, deploy_trail, gate }
     }
 
     pub fn set(&self, wrong: &Wrong) {
@@ -71,6 +89,15 @@ impl Run {
         }
         fault.ms = wrong.ms;
         self.sim.fault(fault);
+    }
+
+    pub fn lose(&self, loss: Loss) {
+        self.gate.loss.set(Some(loss));
+    }
+
+    /// How many exchanges passed the gate.
+    pub fn exchanges(&self) -> usize {
+        self.gate.exchanges.get()
     }
 
     pub fn claim(&self) -> Result<Node, Fault> {
@@ -168,7 +195,7 @@ impl Run {
 
     /// What CloudBoot does not know is what the gate holds.
     pub fn forget_the_session(&self, as_what: Option<&str>) {
-        self.session.replace(as_what.map(str::to_owned));
+        self.gate.session.replace(as_what.map(str::to_owned));
     }
 
     pub fn ledger(&self) -> Ledger {
@@ -223,9 +250,10 @@ impl Run {
 
     fn settled(&self, find: impl Fn() -> Result<Presence, Fault>) -> Presence {
         for _ in 0..40 {
-            match find().unwrap() {
-                Presence::Unsettled(after) => pass(Duration::from_millis(after)),
-                presence => return presence,
+            match find() {
+                Ok(Presence::Unsettled(after)) => pass(Duration::from_millis(after)),
+                Err(Fault::Retry(_)) => {}
+                found => return found.unwrap(),
             }
         }
         panic!("never settled")
@@ -247,6 +275,7 @@ impl Run {
                     attempt = 1;
                     pass(Duration::from_millis(pause.after));
                 }
+                Err(fault) if self.gate.is_given_up() => return Err(fault),
                 Err(Fault::Retry(_)) if attempt < 20 => {
                     attempt += 1;
                     pass(Duration::from_millis(50));
@@ -288,6 +317,27 @@ pub fn order(node: &Node) -> Order {
 pub fn pass(time: Duration) {
     std::thread::sleep(time.min(Duration::from_millis(400)));
     testing::set_now(moganite_driver::now() + time);
+}
+
+impl Gate {
+    fn exchange(&self, address: &str, request: &Request) -> Result<Reply, Fault> {
+        let at = self.exchanges.replace(self.exchanges.get() + 1);
+        match self.loss.get().filter(|loss| loss.at == at) {
+            Some(loss) => {
+                if loss.done {
+                    through_the_gate(address, &self.session, request)?;
+                }
+                Err(fault::retry("the connection broke"))
+            }
+            None => through_the_gate(address, &self.session, request),
+        }
+    }
+
+    /// Whether the exchange was lost just now, and the call with it. Says so once.
+    fn is_given_up(&self) -> bool {
+        let struck = self.loss.get().filter(|loss| loss.given_up && loss.at < self.exchanges.get());
+        struck.inspect(|_| self.loss.set(None)).is_some()
+    }
 }
 
 /// What the gate does with a request: secrets where they are granted, the session where there is one, and its own 401 where not.
