@@ -4,6 +4,7 @@
 //! own ledger, never of a driver. `tests/` has the scenarios, `demo.rs` the ones that are shown.
 
 mod clock;
+mod compiled;
 mod http;
 mod plugin;
 mod preset;

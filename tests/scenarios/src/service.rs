@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::clock::until;
+use crate::compiled;
 use crate::http::Http;
 use crate::process::{Process, binary};
 
@@ -56,12 +57,14 @@ impl Service {
             format!("--revert-attempts={}", patience.revert_attempts),
             format!("--observe-every-ms={}", patience.observe_every.as_millis()),
         ];
+        compiled::lend(state)?;
         let mut process = Process::spawn(&binary("moganite")?, &words, &state.join("../service.log"))?;
         let line = process.line().await?;
         let address =
             line.strip_prefix("listening on ").with_context(|| format!("an unexpected first line: {line}"))?;
         let service = Self { api: Http::to(address)?, process, state: state.to_owned() };
         service.until_plugins_are_ready().await?;
+        compiled::keep(state)?;
         Ok(service)
     }
 

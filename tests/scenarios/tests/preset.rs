@@ -88,7 +88,9 @@ async fn a_server_that_fails_is_quarantined_and_another_one_is_taken() {
 
 #[tokio::test]
 async fn after_three_pre_set_servers_that_fail_one_is_composed_in_the_same_timeline() {
-    let stack = Stack::with(Options { sim: &["--systems", "8"], ..Options::default() }).await.unwrap();
+    // Valence has no classes: the class of pre-set servers is then the backend's own.
+    let ironic = json!({"claim_resource_class": "gold"});
+    let stack = Stack::with(Options { ironic, ..Options::default() }).await.unwrap();
     stack.preset(5..9).await.unwrap();
     stack.put_preset_flavor("either", true).await.unwrap();
     stack.sim.fault(json!({"kind": "deploy-fails", "times": 3})).await.unwrap();
