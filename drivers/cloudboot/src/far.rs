@@ -14,8 +14,8 @@ use std::time::Duration;
 const BASE: &str = "/api/osinstall/v1";
 const TOKEN: &str = "{{session.token}}";
 const PASSWORD: &str = "{{secret.password}}";
-/// Rows of one page. A row of the pool has about 4 KB.
-pub(crate) const PAGE: usize = 500;
+/// Rows of one page. A row of the pool has some 4 KB, more with a long RAID text, and an answer at most 4 MiB.
+pub(crate) const PAGE: usize = 250;
 
 pub(crate) struct Far {
     endpoint: Endpoint,

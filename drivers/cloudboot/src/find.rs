@@ -6,13 +6,13 @@ use crate::far::{Far, PAGE};
 use crate::step::{Claiming, Deploying};
 use moganite_driver::{Answer, Held, Holding, Observed, Page, Power, Presence, fault, mark};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Which of a device's marks is meant.
 type Mark = fn(&Device) -> Option<String>;
 
-/// Pages that one search reads at most: 20,000 devices.
+/// Pages that one search reads at most: 10,000 devices.
 const PAGES: usize = 40;
 
 pub(crate) fn claimed(far: &Far, what: &Holding) -> Answer<Presence> {
@@ -40,10 +40,14 @@ pub(crate) fn observe(far: &Far, handles: &[String]) -> Answer<Vec<Observed>> {
     if let [one] = handles {
         return Ok(far.device(one)?.map(|device| observed(one, &device)).into_iter().collect());
     }
+    let wanted: HashSet<String> = handles.iter().map(|handle| handle.to_lowercase()).collect();
     let mut found: HashMap<String, Device> = HashMap::new();
     search(far, |device| {
-        found.insert(device.sn.to_lowercase(), device);
-        found.len() > 20_000
+        let sn = device.sn.to_lowercase();
+        if wanted.contains(&sn) {
+            found.insert(sn, device);
+        }
+        found.len() == wanted.len()
     })?;
     let one = |handle: &String| found.get(&handle.to_lowercase()).map(|device| observed(handle, device));
     Ok(handles.iter().filter_map(one).collect())
