@@ -19,7 +19,7 @@ use super::limits::{self, Limit, Speaker, State};
 use super::load::Loaded;
 use super::plugins::Plugin;
 use super::{Doing, Observed, Page, Presence, text};
-use crate::model::{Exchange, Fault, FaultKind, Invalid, Name, OperationId, Revision};
+use crate::model::{Exchange, Fault, FaultKind, Invalid, Name, OperationId, Proof, Proofs, Revision};
 
 /// Characters of stderr that stand in a fault: a panic's message and place.
 const LAST_WORDS: usize = 400;
@@ -163,24 +163,29 @@ impl Target {
 
     /// A done that the manifest wants proven is believed only when the gate saw the proof in this call.
     fn proven<T: Settled>(&self, role: &str, verb: &str, answer: T, exchanges: &[Exchange]) -> Result<T, Fault> {
-        let proof = by_verb(&self.plugin.manifest.proofs, role, verb);
-        let Some(proof) = proof.filter(|_| answer.is_done()) else { return Ok(answer) };
-        let proves = |seen: &Exchange| {
-            seen.endpoint == proof.endpoint
-                && seen.method == proof.method
-                && seen.status.is_some_and(|status| proof.status.contains(&status))
-                && is_like(&proof.path, &seen.path)
-        };
-        if exchanges.iter().any(proves) {
+        let proofs = by_verb(&self.plugin.manifest.proofs, role, verb).filter(|_| answer.is_done());
+        let Some(proofs) = proofs.map(Proofs::all) else { return Ok(answer) };
+        if proofs.iter().any(|proof| exchanges.iter().any(|seen| proves(proof, seen))) {
             return Ok(answer);
         }
-        let wanted = format!("{} http://{}{} answering {:?}", proof.method, proof.endpoint, proof.path, proof.status);
-        Err(self.broken(verb, &format!("said done without the exchange that proves it: {wanted}")))
+        let wanted = |proof: &Proof| {
+            format!("{} http://{}{} answering {:?}", proof.method, proof.endpoint, proof.path, proof.status)
+        };
+        let wanted: Vec<_> = proofs.iter().map(wanted).collect();
+        let why = format!("said done without the exchange that proves it: {}", wanted.join(", or "));
+        Err(self.broken(verb, &why))
     }
 
     fn broken(&self, verb: &str, why: &str) -> Fault {
         Fault::new(FaultKind::Broken, format!("{}, called for {verb}, {why}", self.label()))
     }
+}
+
+fn proves(proof: &Proof, seen: &Exchange) -> bool {
+    seen.endpoint == proof.endpoint
+        && seen.method == proof.method
+        && seen.status.is_some_and(|status| proof.status.contains(&status))
+        && is_like(&proof.path, &seen.path)
 }
 
 /// What a manifest says of a verb: under `enroll.find` where two roles have a verb of one name, else under `find`.

@@ -215,10 +215,10 @@ mod tests {
         let flavor = flavor(json!({}));
         let (all, some) =
             (abilities(json!({"erase": ["none", "full"]})), abilities(json!({"erase": ["none", "quick"]})));
-        assert_eq!(eraser(&flavor, &[all.clone()], &[]).ok(), Some(Eraser::Deploy));
+        assert_eq!(eraser(&flavor, std::slice::from_ref(&all), &[]).ok(), Some(Eraser::Deploy));
         assert_eq!(eraser(&flavor, &[Map::new()], &[]).ok(), Some(Eraser::Deploy), "silence refuses nothing");
-        assert_eq!(eraser(&flavor, &[some.clone()], &[all]).ok(), Some(Eraser::Compose));
-        let refused = eraser(&flavor, &[some.clone()], &[some]);
+        assert_eq!(eraser(&flavor, std::slice::from_ref(&some), &[all]).ok(), Some(Eraser::Compose));
+        let refused = eraser(&flavor, std::slice::from_ref(&some), std::slice::from_ref(&some));
         assert!(refused.is_err_and(|error| error.to_string().contains("erase: full")));
     }
 }

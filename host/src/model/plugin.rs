@@ -36,7 +36,24 @@ pub struct Manifest {
     pub wall_ms: BTreeMap<String, u64>,
     /// By verb or `role.verb`: the exchange that the gate must have seen in the call that answered done.
     #[serde(default)]
-    pub proofs: BTreeMap<String, Proof>,
+    pub proofs: BTreeMap<String, Proofs>,
+}
+
+/// One exchange, or several of which any proves it: a driver with two dialects has two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Proofs {
+    One(Proof),
+    Any(Vec<Proof>),
+}
+
+impl Proofs {
+    pub fn all(&self) -> &[Proof] {
+        match self {
+            Self::One(proof) => std::slice::from_ref(proof),
+            Self::Any(proofs) => proofs,
+        }
+    }
 }
 
 /// A far side that the driver wants to speak to. The key is the authority in the guest's requests, `[a-z][a-z0-9-]{0,30}`.
@@ -92,12 +109,14 @@ impl Manifest {
         self.check_values()?;
         let places = self.places.iter().map(|place| &place.endpoint);
         let sessions = self.sessions.iter().map(|session| &session.endpoint);
-        for endpoint in places.chain(sessions).chain(self.proofs.values().map(|proof| &proof.endpoint)) {
+        for endpoint in
+            places.chain(sessions).chain(self.proofs.values().flat_map(Proofs::all).map(|proof| &proof.endpoint))
+        {
             if !self.endpoints.contains_key(endpoint) {
                 return Err(Invalid::new("endpoint", format!("{endpoint:?} is not among the manifest's endpoints")));
             }
         }
-        for proof in self.proofs.values() {
+        for proof in self.proofs.values().flat_map(Proofs::all) {
             check_path("proofs.path", &proof.path, false)?;
             if proof.status.contains(&401) {
                 return Err(Invalid::new("proofs.status", "401 proves nothing: the gate answers it too"));
