@@ -135,8 +135,12 @@ pub(crate) fn refuse_shared_board(far: &Far, record: &Record) -> Result<(), Faul
 
 /// A release that does nothing does not end by waiting.
 pub(crate) fn give_up_late(far: &Far, since_ms: u64, what: &str) -> Result<(), Fault> {
+    give_up_late_within(far.gone_within, since_ms, what)
+}
+
+pub(crate) fn give_up_late_within(gone_within: Duration, since_ms: u64, what: &str) -> Result<(), Fault> {
     let age = Duration::from_millis(now_ms().saturating_sub(since_ms));
-    if age < far.gone_within {
+    if age < gone_within {
         return Ok(());
     }
     Err(fault::broken(format!("the release was answered {} s ago and did nothing: {what}", age.as_secs())))

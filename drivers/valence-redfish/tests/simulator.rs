@@ -4,8 +4,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
+#[path = "simulator/erasing.rs"]
+mod erasing;
 #[path = "simulator/far.rs"]
 mod far;
+#[path = "simulator/habits.rs"]
+mod habits;
+#[path = "simulator/others.rs"]
+mod others;
+#[path = "simulator/redfish.rs"]
+mod redfish;
+#[path = "simulator/rig.rs"]
+mod rig;
 
 use far::{Run, Wrong};
 use moganite_driver::{Fault, Presence};

@@ -115,41 +115,49 @@ impl Run {
         }
     }
 
-    /// Stores each checkpoint, waits as asked, and repeats what is to be retried, twenty times at most.
     fn until_done<T>(
         &self,
         trail: &RefCell<Option<Vec<u8>>>,
         call: impl Fn(Context) -> Result<Result<T, Pause>, Fault>,
     ) -> Result<T, Fault> {
-        let mut attempt = 1;
-        for _ in 0..200 {
-            let cx = Context { attempt, checkpoint: trail.borrow().clone(), ..testing::context(self.settings) };
-            match call(cx) {
-                Ok(Ok(done)) => return Ok(done),
-                Ok(Err(pause)) => {
-                    trail.replace(Some(pause.checkpoint));
-                    attempt = 1;
-                    pass(Duration::from_millis(pause.after));
-                }
-                Err(Fault::Retry(_)) if attempt < 20 => {
-                    attempt += 1;
-                    pass(Duration::from_millis(100));
-                }
-                Err(fault) => return Err(fault),
-            }
-        }
-        panic!("no end")
+        until_done(testing::context(self.settings), trail, call)
     }
 }
 
-/// The simulator's time is the machine's, so waiting is waiting.
+/// Stores each checkpoint, waits as asked, and repeats what is to be retried, twenty times at most.
+pub fn until_done<T>(
+    first: Context,
+    trail: &RefCell<Option<Vec<u8>>>,
+    call: impl Fn(Context) -> Result<Result<T, Pause>, Fault>,
+) -> Result<T, Fault> {
+    let mut attempt = first.attempt;
+    for _ in 0..400 {
+        let cx = Context { attempt, checkpoint: trail.borrow().clone(), ..first.clone() };
+        match call(cx) {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(pause)) => {
+                trail.replace(Some(pause.checkpoint));
+                attempt = 1;
+                pass(Duration::from_millis(pause.after));
+            }
+            Err(Fault::Retry(_)) if attempt < 20 => {
+                attempt += 1;
+                pass(Duration::from_millis(100));
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    panic!("no end")
+}
+
+/// The simulator's time is the machine's, so waiting is waiting; but nothing there takes a second.
 #[allow(clippy::disallowed_methods, reason = "waits for a server of another thread")]
-fn pass(time: Duration) {
-    std::thread::sleep(time);
+pub fn pass(time: Duration) {
+    std::thread::sleep(time.min(Duration::from_secs(1)));
     testing::set_now(moganite_driver::now() + time);
 }
 
-fn send(address: &str, request: &Request) -> Result<Reply, Fault> {
+pub fn send(address: &str, request: &Request) -> Result<Reply, Fault> {
     exchange(address, request).map_err(|error| fault::retry(error.to_string()))
 }
 
@@ -170,6 +178,8 @@ fn exchange(address: &str, request: &Request) -> std::io::Result<Reply> {
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
     let Ok(mut reply) = testing::reply(status.unwrap_or(0), serde_json::Value::Null) else { panic!() };
+    let headers = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+    reply.headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
     reply.body = answer[end + 4..].to_vec();
     Ok(reply)
 }

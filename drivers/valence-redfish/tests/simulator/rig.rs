@@ -1,0 +1,237 @@
+//! The driver in the dialect redfish against the simulator's pool in pieces: the host's part, a person's, and Ironic's, which writes data.
+
+use crate::far::{MARK, Wrong, pass, send, until_done};
+use driver_valence_redfish::ValenceRedfish;
+use moganite_driver::{
+    Compose, Context, Driver, Erase, Fault, Holding, Node, NodeDoing, Pause, Presence, Request, Shape, Undoing, testing,
+};
+use moganite_sim::{Ledger, Options, Sim};
+use serde_json::{Value, json};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What the host allows a call. Source: `requests` of its sandbox.
+const REQUESTS: u32 = 32;
+pub const BMC: &str = "Basic YWRtaW46Ym1jLXNlY3JldC1wYXNzd29yZA==";
+
+pub struct Rig {
+    pub sim: Sim,
+    _runtime: tokio::runtime::Runtime,
+    settings: RefCell<Value>,
+    /// The last checkpoint of compose.
+    pub trail: RefCell<Option<Vec<u8>>>,
+    sent: Rc<Cell<u32>>,
+}
+
+impl Rig {
+    pub fn start(options: Options) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let sim = runtime.block_on(Sim::start(options)).unwrap();
+        let address = sim.addresses().podm.trim_start_matches("http://").to_owned();
+        let sent = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&sent);
+        testing::far_side(move |request| {
+            counted.set(counted.get() + 1);
+            send(&address, &with_credentials(request))
+        });
+        testing::set_now(Duration::from_secs(1_000_000));
+        let settings = json!({"dialect": "redfish", "settle_s": 1, "gone_within_s": 2});
+        Self { sim, _runtime: runtime, settings: RefCell::new(settings), trail: RefCell::new(None), sent }
+    }
+
+    pub fn set(&self, key: &str, value: &str) {
+        self.settings.borrow_mut()[key] = json!(value);
+    }
+
+    pub fn fault(&self, fault: Value) {
+        self.sim.fault(serde_json::from_value(fault).unwrap());
+    }
+
+    pub fn wrong(&self, wrong: &Wrong) {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        self.fault(json!({
+            "kind": wrong.kind, "side": wrong.side, "method": text(wrong.method), "path": text(wrong.path), "ms": wrong.ms,
+            "times": wrong.times,
+        }));
+    }
+
+    pub fn compose(&self, want: &Shape) -> Result<Node, Fault> {
+        until_done(self.context(), &self.trail, |cx| composed(self.compose_once(cx, want)?))
+    }
+
+    /// So many calls of compose, whose last answer is lost; true when one of them was done.
+    pub fn compose_for(&self, want: &Shape, left: &mut u32) -> bool {
+        while *left > 0 {
+            *left -= 1;
+            let cx = Context { checkpoint: self.trail.borrow().clone(), ..self.context() };
+            match self.compose_once(cx, want).unwrap() {
+                NodeDoing::Done(_) => return true,
+                NodeDoing::Pending(pause) if *left > 0 => {
+                    self.trail.replace(Some(pause.checkpoint));
+                    pass(Duration::from_millis(pause.after));
+                }
+                NodeDoing::Pending(_) => {}
+            }
+        }
+        false
+    }
+
+    /// Ends the host after each call, before it stored the answer: each call is made twice, and the second answer counts.
+    pub fn compose_dying(&self, want: &Shape) -> Result<Node, Fault> {
+        until_done(self.context(), &self.trail, |cx| {
+            let again = Context { attempt: cx.attempt + 1, ..cx.clone() };
+            self.compose_once(cx, want).ok();
+            composed(self.compose_once(again, want)?)
+        })
+    }
+
+    pub fn release(&self, node: Option<&Node>, level: Erase) -> Result<Value, Fault> {
+        self.release_of(&self.holding(node), level)
+    }
+
+    pub fn release_of(&self, what: &Holding, level: Erase) -> Result<Value, Fault> {
+        let stage = RefCell::new(None);
+        let mut first = self.context();
+        // A person's retry goes on where it broke.
+        for _ in 0..3 {
+            match self.release_on(first.clone(), &stage, what, level) {
+                Err(Fault::Broken(why)) if why.contains("could not be erased") && first.attempt == 1 => {
+                    first.attempt = 2
+                }
+                ended => return ended,
+            }
+        }
+        panic!("no end")
+    }
+
+    /// One operation, which ends at a fault that a person must look at.
+    pub fn release_once(&self, node: Option<&Node>, level: Erase) -> Result<Value, Fault> {
+        self.release_on(self.context(), &RefCell::new(None), &self.holding(node), level)
+    }
+
+    fn release_on(
+        &self,
+        first: Context,
+        stage: &RefCell<Option<Vec<u8>>>,
+        what: &Holding,
+        level: Erase,
+    ) -> Result<Value, Fault> {
+        until_done(first, stage, |cx| undone(self.release_call(cx, what, level)?))
+    }
+
+    pub fn release_dying(&self, node: Option<&Node>, level: Erase) -> Result<Value, Fault> {
+        let what = self.holding(node);
+        until_done(self.context(), &RefCell::new(None), |cx| {
+            let again = Context { attempt: cx.attempt + 1, ..cx.clone() };
+            self.release_call(cx, &what, level).ok();
+            undone(self.release_call(again, &what, level)?)
+        })
+    }
+
+    pub fn find(&self, node: Option<&Node>) -> Presence {
+        self.bounded(|| ValenceRedfish::find(self.context(), self.holding(node))).unwrap()
+    }
+
+    /// Over all pages.
+    pub fn listed(&self) -> Vec<String> {
+        let (mut marks, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.bounded(|| ValenceRedfish::list(self.context(), "s".into(), after)).unwrap();
+            marks.extend(page.items.into_iter().map(|item| item.mark));
+            after = page.next;
+            if after.is_none() {
+                return marks;
+            }
+        }
+    }
+
+    pub fn probe(&self) -> Value {
+        serde_json::from_str(&self.bounded(|| ValenceRedfish::probe(self.context())).unwrap()).unwrap()
+    }
+
+    pub fn holding(&self, node: Option<&Node>) -> Holding {
+        Holding {
+            mark: MARK.into(),
+            handle: node.map(|node| node.handle.clone()),
+            facts: node.map_or_else(|| "{}".into(), |node| node.facts.clone()),
+            trail: self.trail.borrow().clone(),
+        }
+    }
+
+    pub fn ledger(&self) -> Ledger {
+        self.sim.ledger()
+    }
+
+    pub fn assert_nothing_is_left(&self, when: &str) {
+        // A switch may have begun something that is still on its way.
+        pass(Duration::from_millis(400));
+        let ledger = self.ledger();
+        assert!(ledger.pod.held.is_empty(), "{when}: {:?}", ledger.pod.held);
+        assert!(ledger.pod.reserved.is_empty(), "{when}: reserved {:?}", ledger.pod.reserved);
+        assert!(ledger.alarms.is_empty(), "{when}: {:?}", ledger.alarms);
+    }
+
+    fn compose_once(&self, cx: Context, want: &Shape) -> Result<NodeDoing, Fault> {
+        self.bounded(|| ValenceRedfish::compose(cx, MARK.into(), want.clone()))
+    }
+
+    fn release_call(&self, cx: Context, what: &Holding, level: Erase) -> Result<Undoing, Fault> {
+        self.bounded(|| ValenceRedfish::release(cx, what.clone(), level))
+    }
+
+    /// One call, which keeps to the requests that the host allows it.
+    fn bounded<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.sent.set(0);
+        let told = call();
+        assert!(self.sent.get() <= REQUESTS, "{} requests in one call", self.sent.get());
+        told
+    }
+
+    fn context(&self) -> Context {
+        testing::context(self.settings.borrow().to_string())
+    }
+}
+
+/// Runs every case at once, each with a simulator and a clock of its own; what each answered, in order.
+pub fn each<C: Send, T: Send>(cases: impl IntoIterator<Item = C>, run: impl Fn(C) -> T + Sync) -> Vec<T> {
+    let run = &run;
+    std::thread::scope(|scope| {
+        let started: Vec<_> = cases.into_iter().map(|case| scope.spawn(move || run(case))).collect();
+        started.into_iter().map(|case| case.join().unwrap()).collect()
+    })
+}
+
+pub fn want(cores: u32, memory_mib: u64, disks_gib: &[u64]) -> Shape {
+    Shape {
+        cores,
+        memory_mib,
+        disks_gib: disks_gib.to_vec(),
+        nics_mbps: Vec::new(),
+        devices: Vec::new(),
+        class: None,
+        traits: Vec::new(),
+        properties: "{}".into(),
+    }
+}
+
+fn composed(doing: NodeDoing) -> Result<Result<Node, Pause>, Fault> {
+    match doing {
+        NodeDoing::Done(node) => Ok(Ok(node)),
+        NodeDoing::Pending(pause) => Ok(Err(pause)),
+    }
+}
+
+fn undone(doing: Undoing) -> Result<Result<Value, Pause>, Fault> {
+    match doing {
+        Undoing::Done(receipt) => Ok(Ok(serde_json::from_str(&receipt).unwrap())),
+        Undoing::Pending(pause) => Ok(Err(pause)),
+    }
+}
+
+fn with_credentials(request: &Request) -> Request {
+    assert_eq!(request.endpoint, "redfish");
+    let mut request = request.clone();
+    request.headers.push(("authorization".into(), BMC.into()));
+    request
+}
