@@ -27,6 +27,7 @@ mod text;
 pub use answer::{Answer, DeployOrder, Deployed, Doing, Held, Observed, Page, Pause, PowerWish, Presence};
 pub use call::Call;
 pub use compile::compile_child;
+pub use egress::{Certificate, Reached, Unreached};
 pub use manifest::{pack, read as read_manifest};
 pub use plugins::{Drivers, Plugin, PluginState, Refusal};
 pub use roles::{Claimer, Composer, Deployer, Enroller, Prober};

@@ -1,5 +1,7 @@
 //! Backends: what an operator bound to a driver. Every change is a new revision; operations end on the one that they began with.
 
+mod test;
+
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -23,7 +25,12 @@ use super::time;
 use crate::model::{Name, Revision, RevisionId};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, put)).routes(routes!(swap)).routes(routes!(probe))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, put))
+        .routes(routes!(swap))
+        .routes(routes!(probe))
+        .merge(test::routes())
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

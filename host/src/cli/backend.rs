@@ -1,10 +1,12 @@
-//! `backend`: put, list, show, swap, probe.
+//! `backend`: put, list, show, swap, probe, test.
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::Failed;
 use super::client::Client;
 use super::file;
 use super::output::Format;
@@ -24,6 +26,10 @@ pub(super) enum Command {
         name: String,
         /// The plugin's digest, the first digits of it, or name@version.
         digest: String,
+    },
+    /// Looks at everything that it needs, with what to do; changes nothing. Ends with 1 when something failed.
+    Test {
+        name: String,
     },
     /// Asks the far side through the driver; changes nothing.
     Probe {
@@ -51,6 +57,19 @@ impl Command {
             Self::Swap { name, digest } => {
                 let backend = client.post(&format!("/v1/backends/{name}/swap"), &json!({ "digest": digest })).await?;
                 output.one(&backend);
+            }
+            Self::Test { name } => {
+                let tested = client.post(&format!("/v1/backends/{name}/test"), &json!({})).await?;
+                match output {
+                    Format::Json => output.one(&tested),
+                    Format::Table => {
+                        let columns = [("CHECK", "/what"), ("STATE", "/state"), ("SAID", "/said"), ("TO DO", "/to_do")];
+                        output.list(&columns, tested["checks"].as_array().map_or(&[], Vec::as_slice));
+                    }
+                }
+                if tested["ok"] != true {
+                    bail!(Failed::new(format!("backend {name} is not as it should be"), "see the lines that failed"));
+                }
             }
             Self::Probe { name } => output.one(&client.post(&format!("/v1/backends/{name}/probe"), &json!({})).await?),
         }

@@ -7,12 +7,14 @@
 mod address;
 mod book;
 mod capture;
+mod certificate;
 mod echoes;
 mod headers;
 mod line;
 mod patterns;
 mod placeholder;
 mod places;
+mod reach;
 mod url;
 
 use std::collections::BTreeMap;
@@ -25,11 +27,14 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(super) use book::Book;
+pub use certificate::Certificate;
 pub(super) use echoes::Echoes;
 pub(super) use headers::{may_bring_session, may_hold_value};
 pub(super) use line::{Line, Lines, certificates};
 pub(super) use patterns::is_like;
 pub(super) use places::{Open, Places, With};
+pub(super) use reach::reach;
+pub use reach::{Reached, Unreached};
 pub(super) use url::Base;
 
 use capture::{Brought, Captured, capture};

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bytes::Bytes;
 
+use super::egress::reach;
 use super::library::Library;
-use super::{Claimer, Composer, Deployer, Enroller, Prober, Vault, binding};
+use super::{Claimer, Composer, Deployer, Enroller, Prober, Reached, Unreached, Vault, binding};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::model::{Digest, Fault, Manifest, Revision, RevisionId, Role};
+use crate::model::{Digest, Endpoint, Fault, Manifest, Revision, RevisionId, Role};
 use crate::store::Store;
 
 /// The plugins of this host, and everything that their calls share. Cheap to clone.
@@ -159,6 +160,11 @@ impl Drivers {
 
     pub async fn prober(&self, revision: RevisionId) -> Result<Prober, Fault> {
         self.0.target(revision, None).await.map(Prober)
+    }
+
+    /// Whether a far side answers at the URL that it is bound to. No driver runs, no credential is sent.
+    pub async fn check_endpoint(&self, endpoint: &Endpoint) -> Result<Reached, Unreached> {
+        reach(endpoint, &self.0.clock).await
     }
 
     pub fn vault(&self) -> &Vault {

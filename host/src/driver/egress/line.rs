@@ -42,7 +42,8 @@ impl Lines {
             return Ok(line.clone());
         }
         let base = Base::parse(&endpoint.url)?;
-        let client = client(&base, endpoint.tls.ca.as_deref())?;
+        let client = builder(&base, endpoint.tls.ca.as_deref())?.build();
+        let client = client.map_err(|error| format!("no HTTP client for this endpoint: {}", chain(&error)))?;
         let line = Arc::new(Line { base, client, turns: Semaphore::new(AT_ONCE) });
         lines.insert(key, line.clone());
         Ok(line)
@@ -51,7 +52,7 @@ impl Lines {
 
 /// Without redirects and proxies, which would walk around the binding; every address vetted; the operator's own
 /// certificates in place of the system's where there are some.
-fn client(base: &Base, ca: Option<&str>) -> Result<reqwest::Client, String> {
+pub(super) fn builder(base: &Base, ca: Option<&str>) -> Result<reqwest::ClientBuilder, String> {
     let mut builder = reqwest::Client::builder()
         .redirect(redirect::Policy::none())
         .no_proxy()
@@ -66,7 +67,7 @@ fn client(base: &Base, ca: Option<&str>) -> Result<reqwest::Client, String> {
         // Nothing to trust, so the system's store is not read.
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| format!("no HTTP client for this endpoint: {}", chain(&error)))
+    Ok(builder)
 }
 
 /// At least one certificate in PEM.
@@ -101,18 +102,18 @@ pub(super) fn failure(endpoint: &str, error: &reqwest::Error) -> Error {
 }
 
 /// An error of the handshake, wrapped once or twice.
-fn is_tls(error: &std::io::Error) -> bool {
+pub(super) fn is_tls(error: &std::io::Error) -> bool {
     error
         .get_ref()
         .is_some_and(|inner| inner.is::<rustls::Error>() || inner.downcast_ref::<std::io::Error>().is_some_and(is_tls))
 }
 
 /// Without the error itself, which names the URL.
-fn chain(error: &reqwest::Error) -> String {
+pub(super) fn chain(error: &reqwest::Error) -> String {
     sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-fn sources<'e>(error: &'e reqwest::Error) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+pub(super) fn sources<'e>(error: &'e reqwest::Error) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     std::iter::successors(error.source(), |error: &&'e (dyn StdError + 'static)| (*error).source())
 }
 
