@@ -10,7 +10,11 @@ import sys
 
 hashlib.pbkdf2_hmac = functools.lru_cache(maxsize=4096)(hashlib.pbkdf2_hmac)
 
-from ironic.command import singleprocess  # noqa: E402
+try:
+    from ironic.command import singleprocess  # noqa: E402
+except ImportError:
+    # Where the older release has it.
+    from ironic.cmd import singleprocess  # noqa: E402
 
 sys.argv[0] = 'ironic'
 sys.exit(singleprocess.main())

@@ -1,6 +1,6 @@
-//! The Python environment with Ironic and the emulator: made once, from pinned packages, and kept in the cache.
+//! The Python environments with Ironic and the emulator, and with Keystone: made once, from pinned packages, and kept in the cache.
 //!
-//! Its folder is named after everything that it depends on. It is whole when its stamp is there, which is written last;
+//! A folder is named after everything that it depends on. It is whole when its stamp is there, which is written last;
 //! one without a stamp is made anew. Who comes while it is being made waits for the lock.
 
 use std::fs;
@@ -12,9 +12,9 @@ use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use crate::folder;
+use crate::keystone;
+use crate::packages::Packages;
 
-const REQUIREMENTS: &str = include_str!("../ironic/requirements.txt");
-const CONSTRAINTS: &str = include_str!("../ironic/constraints.txt");
 const STAMP: &str = "whole";
 
 /// Tried in this order; the pins were made with the first.
@@ -24,20 +24,21 @@ const PYTHONS: [&str; 5] = ["python3.11", "python3.12", "python3.13", "python3",
 const ASK_VERSION: &str = "import sys, venv, ensurepip; assert sys.version_info >= (3, 11); \
                            print('.'.join(map(str, sys.version_info[:3])))";
 
-/// A folder that holds `bin/python` with every package, and an empty database of Ironic.
+/// A folder that holds `bin/python` with every package, and what a first start would make: an empty database.
 #[derive(Debug, Clone)]
 pub(crate) struct Environment {
     folder: PathBuf,
+    packages: Packages,
 }
 
 impl Environment {
     /// The environment, made if need be: 30 to 160 s with progress on standard error. Blocks.
-    pub(crate) fn get() -> Result<Self> {
+    pub(crate) fn get(packages: Packages) -> Result<Self> {
         let (python, version) = find_python()?;
         let cache = folder::cache()?;
-        let key = key(&version);
-        let environment = Self { folder: cache.join(format!("ironic-{key}")) };
-        let _one_at_a_time = folder::lock(&cache, &format!("ironic-{key}.lock"))?;
+        let name = format!("{}-{}", packages.name(), key(packages, &version));
+        let environment = Self { folder: cache.join(&name), packages };
+        let _one_at_a_time = folder::lock(&cache, &format!("{name}.lock"))?;
         if !environment.is_whole() {
             environment.make(python, &version).with_context(|| format!("make {}", environment.folder.display()))?;
         }
@@ -53,16 +54,16 @@ impl Environment {
         self.folder.join("bin").join(name)
     }
 
-    /// Ironic's database before its first start.
-    pub(crate) fn empty_database(&self) -> PathBuf {
-        self.folder.join("empty.sqlite")
+    /// What was made beside the packages.
+    pub(crate) fn made(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// The stamp is there and the Python that it was made of still is, too.
     fn is_whole(&self) -> bool {
         self.folder.join(STAMP).exists()
             && Command::new(self.python())
-                .args(["-c", "import ironic"])
+                .args(["-c", &format!("import {}", self.packages.module())])
                 .stderr(Stdio::null())
                 .status()
                 .is_ok_and(|status| status.success())
@@ -76,8 +77,8 @@ impl Environment {
         run(Command::new(python).args(["-m", "venv"]).arg(&self.folder))?;
         let requirements = self.folder.join("requirements.txt");
         let constraints = self.folder.join("constraints.txt");
-        fs::write(&requirements, REQUIREMENTS)?;
-        fs::write(&constraints, CONSTRAINTS)?;
+        fs::write(&requirements, self.packages.requirements())?;
+        fs::write(&constraints, self.packages.constraints())?;
         run_with_progress(
             Command::new(self.python())
                 .args(["-m", "pip", "install", "--disable-pip-version-check"])
@@ -85,15 +86,23 @@ impl Environment {
                 .arg(requirements)
                 .arg("--constraint")
                 .arg(constraints),
+            self.packages.constraints().lines().count(),
         )?;
-        say("making the empty database of Ironic");
-        let settings = self.folder.join("empty.conf");
-        let database = self.empty_database();
-        fs::write(&settings, format!("[database]\nconnection = sqlite:///{}\n", database.display()))?;
-        run(Command::new(self.program("ironic-dbsync")).arg("--config-file").arg(&settings).arg("create_schema"))?;
+        match self.packages {
+            Packages::Ironic39 | Packages::Ironic26 => self.make_ironic_database()?,
+            Packages::Keystone30 => keystone::make(self)?,
+        }
         fs::write(self.folder.join(STAMP), "")?;
         say("the environment is ready");
         Ok(())
+    }
+
+    fn make_ironic_database(&self) -> Result<()> {
+        say("making the empty database of Ironic");
+        let settings = self.folder.join("empty.conf");
+        let database = self.made("empty.sqlite");
+        fs::write(&settings, format!("[database]\nconnection = sqlite:///{}\n", database.display()))?;
+        run(Command::new(self.program("ironic-dbsync")).arg("--config-file").arg(&settings).arg("create_schema"))
     }
 }
 
@@ -116,12 +125,14 @@ pub(crate) fn find_python() -> Result<(&'static str, String)> {
 }
 
 /// Sixteen hex digits that change with the packages, with Python and with how the environment is made (`v1`).
-fn key(version: &str) -> String {
-    let digest = Sha256::digest(format!("v1\n{version}\n{REQUIREMENTS}\n{CONSTRAINTS}"));
+fn key(packages: Packages, version: &str) -> String {
+    let (requirements, constraints) = (packages.requirements(), packages.constraints());
+    let digest = Sha256::digest(format!("v1\n{version}\n{requirements}\n{constraints}"));
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn run(command: &mut Command) -> Result<()> {
+/// Runs a program to its end; a failure says what it said.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let what = format!("{command:?}");
     let output = command.output().with_context(|| what.clone())?;
     ensure!(
@@ -134,11 +145,10 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs pip and shows how many packages it has got so far.
-fn run_with_progress(command: &mut Command) -> Result<()> {
+/// Runs pip and shows how many of the packages that are wanted it has got so far.
+fn run_with_progress(command: &mut Command, wanted: usize) -> Result<()> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let out = child.stdout.take().context("the output of pip")?;
-    let wanted = CONSTRAINTS.lines().count();
     let mut collected = 0;
     let mut last = Vec::new();
     for line in BufReader::new(out).lines() {

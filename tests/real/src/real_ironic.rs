@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::boot_iso::BootIso;
-use crate::options::{Auth, Options};
+use crate::keystone::Keystone;
+use crate::options::{Auth, Options, Release};
+use crate::packages::Packages;
 use crate::process::Process;
 use crate::python::Environment;
 use crate::settings::{self, Ports};
@@ -31,12 +33,14 @@ const START_WITHIN: Duration = Duration::from_secs(120);
 pub struct RealIronic {
     /// `http://127.0.0.1:PORT`, as are the others; no slash at the end.
     pub ironic_url: String,
-    /// None without authentication.
+    /// With [`Auth::Basic`] only.
     pub ironic_credentials: Option<(String, String)>,
     pub redfish_url: String,
     pub redfish_user: String,
     pub redfish_password: String,
     pub boot_iso_url: String,
+    /// With [`Auth::Keystone`] only.
+    pub keystone: Option<Keystone>,
     client: reqwest::Client,
     _iso: BootIso,
     // Before the folder: fields are dropped in this order, and the programs write to it.
@@ -46,26 +50,35 @@ pub struct RealIronic {
 }
 
 impl RealIronic {
-    /// Starts everything and waits until a node can be created. The first start makes the Python environment.
+    /// Starts everything and waits until a node can be created. The first start makes the Python environments that it needs.
     pub async fn start(options: Options) -> Result<Self> {
+        let packages = match options.release {
+            Release::R39 => Packages::Ironic39,
+            Release::Older => Packages::Ironic26,
+        };
         let (environment, state) =
-            tokio::task::spawn_blocking(|| anyhow::Ok((Environment::get()?, folder::new_run()?)))
+            tokio::task::spawn_blocking(move || anyhow::Ok((Environment::get(packages)?, folder::new_run()?)))
                 .await
                 .context("prepare")??;
         let folder = state.path();
         let ports = settings::write(&environment, folder, &options)?;
+        let keystone = match options.auth {
+            Auth::Keystone => Some(Keystone::start(folder, ports.keystone, options.token_life_s).await?),
+            Auth::None | Auth::Basic => None,
+        };
         let (emulator, ironic) = start_programs(&environment, folder, &ports)?;
         let iso = BootIso::start()?;
         let started = Self {
             ironic_url: format!("http://127.0.0.1:{}", ports.ironic),
             ironic_credentials: match options.auth {
-                Auth::None => None,
+                Auth::None | Auth::Keystone => None,
                 Auth::Basic => Some(("admin".to_owned(), options.ironic_password)),
             },
             redfish_url: format!("http://127.0.0.1:{}", ports.redfish),
             redfish_user: "admin".to_owned(),
             redfish_password: options.bmc_password,
             boot_iso_url: iso.url(),
+            keystone,
             client: http::client()?,
             _iso: iso,
             ironic,
@@ -91,6 +104,9 @@ impl RealIronic {
             .header("X-OpenStack-Ironic-API-Version", MICROVERSION);
         if let Some((user, password)) = &self.ironic_credentials {
             request = request.basic_auth(user, Some(password));
+        }
+        if let Some(keystone) = &self.keystone {
+            request = request.header("X-Auth-Token", keystone.token().await?);
         }
         if let Some(body) = body {
             request = request.json(body);
@@ -195,7 +211,8 @@ fn start_programs(environment: &Environment, folder: &Path, ports: &Ports) -> Re
     Ok((emulator, ironic))
 }
 
-async fn send(request: RequestBuilder) -> Result<(StatusCode, Value)> {
+/// Sends it and reads the answer; an empty body is null.
+pub(crate) async fn send(request: RequestBuilder) -> Result<(StatusCode, Value)> {
     let answer = request.send().await?;
     let status = answer.status();
     let body = answer.bytes().await?;

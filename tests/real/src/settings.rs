@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::options::{Auth, Options};
+use crate::keystone;
+use crate::options::{Auth, Options, Release};
 use crate::python::Environment;
 
 const IRONIC_CONF: &str = include_str!("../ironic/ironic.conf");
@@ -22,20 +23,29 @@ const BCRYPT_LINE: &str = include_str!("../ironic/bcrypt_line.py");
 pub(crate) struct Ports {
     pub(crate) ironic: u16,
     pub(crate) redfish: u16,
+    /// Of nobody, without Keystone.
+    pub(crate) keystone: u16,
 }
 
 pub(crate) fn write(environment: &Environment, folder: &Path, options: &Options) -> Result<Ports> {
-    let ports = Ports { ironic: free_port()?, redfish: free_port()? };
+    let ports = Ports { ironic: free_port()?, redfish: free_port()?, keystone: free_port()? };
     let state = folder.to_str().context("the path of the cache is not UTF-8")?;
     let auth = match options.auth {
         Auth::None => "noauth",
         Auth::Basic => "http_basic",
+        Auth::Keystone => "keystone",
     };
     let (low, high) = options.power_delay_s;
     let values = [
         ("@STATE@", state),
         ("@AUTH@", auth),
         ("@IRONIC_PORT@", &ports.ironic.to_string()),
+        ("@KEYSTONE_PORT@", &ports.keystone.to_string()),
+        ("@KEYSTONE_USER@", keystone::USER),
+        ("@KEYSTONE_PASSWORD@", keystone::PASSWORD),
+        ("@KEYSTONE_PROJECT@", keystone::PROJECT),
+        // The only interface of that kind that the older release does not know.
+        ("@NOOP_DEPLOY@", if options.release == Release::R39 { ",noop" } else { "" }),
         ("@REDFISH_PORT@", &ports.redfish.to_string()),
         ("@SYSTEMS@", &options.systems.to_string()),
         ("@SYNC_POWER_S@", &options.sync_power_s.to_string()),
@@ -53,7 +63,7 @@ pub(crate) fn write(environment: &Environment, folder: &Path, options: &Options)
     fs::write(folder.join("ironic.htpasswd"), line)?;
     let line = password_line(environment, &options.bmc_password)?;
     fs::write(folder.join("bmc.htpasswd"), line)?;
-    fs::copy(environment.empty_database(), folder.join("ironic.sqlite"))?;
+    fs::copy(environment.made("empty.sqlite"), folder.join("ironic.sqlite"))?;
     Ok(ports)
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use real::{Auth, Options, RealIronic, Tap, client, until};
+use real::{Auth, Options, RealIronic, Release, Tap, client, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -12,8 +12,40 @@ const NODE: &str = "6d6f6761-0000-4000-8000-000000000001";
 
 #[tokio::test]
 async fn the_emulator_and_ironic_carry_one_node_through_its_life() {
+    a_life(Release::R39, Auth::Basic).await;
+}
+
+#[tokio::test]
+async fn the_older_ironic_carries_it_too() {
+    a_life(Release::Older, Auth::Basic).await;
+}
+
+#[tokio::test]
+async fn behind_keystone_both_releases_do_and_no_token_is_taken_beyond_its_life() {
+    for release in [Release::R39, Release::Older] {
+        a_life(release, Auth::Keystone).await;
+    }
+    let real =
+        RealIronic::start(Options { auth: Auth::Keystone, token_life_s: 2, ..Options::default() }).await.unwrap();
+    let token = real.keystone.as_ref().unwrap().token().await.unwrap();
+    let status = || async {
+        let request = client().unwrap().get(format!("{}/v1/nodes", real.ironic_url)).header("X-Auth-Token", &token);
+        anyhow::Ok(request.send().await?.status())
+    };
+    assert_eq!(status().await.unwrap(), StatusCode::OK);
+    until("the token's end", Duration::from_secs(10), Duration::from_millis(200), || async {
+        Ok((status().await? == StatusCode::UNAUTHORIZED).then_some(()))
+    })
+    .await
+    .unwrap();
+    let credential = real.keystone.as_ref().unwrap().application_credential("moganite").await.unwrap();
+    assert!(!credential.secret.is_empty());
+}
+
+async fn a_life(release: Release, auth: Auth) {
     let real = RealIronic::start(Options {
-        auth: Auth::Basic,
+        auth,
+        release,
         systems: 2,
         bmc_password: "bmc-password".to_owned(),
         ..Options::default()
