@@ -6,6 +6,7 @@
 mod clock;
 mod compiled;
 mod http;
+mod more;
 mod plugin;
 mod preset;
 mod process;

@@ -13,6 +13,7 @@ pub struct Sim {
     pub valence: String,
     pub podm: String,
     pub ironic: String,
+    pub cloudboot: String,
     pub control: Http,
 }
 
@@ -27,6 +28,7 @@ impl Sim {
             valence: address("valence")?,
             podm: address("podm")?,
             ironic: address("ironic")?,
+            cloudboot: address("cloudboot")?,
             control: Http::to(address("control")?)?,
             _process: process,
         })
@@ -59,7 +61,9 @@ impl Sim {
             ("/pod/held", "the pod manager holds"),
             ("/valence/records", "Valence has a record of"),
             ("/ironic/held", "Ironic holds"),
+            ("/cloudboot/held", "CloudBoot holds"),
             ("/machines/running", "a machine runs:"),
+            ("/cloudboot/running", "a server of CloudBoot runs:"),
             ("/machines/data", "data is left:"),
             ("/alarms", "alarm:"),
         ] {
