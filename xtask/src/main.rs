@@ -17,6 +17,7 @@ cargo xtask test                 plugins, programs, then every test that needs n
 cargo xtask test --real          the same, then the tests against a real Ironic (Python 3.11 or newer, PyPI)
 cargo xtask test --real --only   those alone, as .ci/run does after `cargo xtask test`
 cargo xtask demo                 plugins, programs, then the main job before your eyes, on simulators
+cargo xtask up                   plugins, programs, then the service on simulators to try by hand, until Ctrl-C
 cargo xtask demo --with-leak     the same with a pod manager that keeps a node: must end with exit code 1
 cargo xtask help                 this text";
 
@@ -45,6 +46,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
             make_everything(&workspace)?;
             test_real(&workspace)?;
         }
+        ["up"] => up(&Workspace::find()?)?,
         ["demo", flags @ ..] => return demo(&Workspace::find()?, flags),
         other => bail!("unknown command `{}`\n\n{HELP}", other.join(" ")),
     }
@@ -70,6 +72,13 @@ fn demo(workspace: &Workspace, flags: &[&str]) -> Result<ExitCode> {
     let code = workspace.status(&workspace.program("demo"), flags)?.code();
     // Ended by a signal: no code.
     Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}
+
+/// Becomes the program, so that Ctrl-C and its exit code are its own.
+fn up(workspace: &Workspace) -> Result<()> {
+    make_everything(workspace)?;
+    workspace.cargo("build what holds it together", &["build", "--package", "scenarios", "--bin", "up"])?;
+    workspace.become_program(&workspace.program("up"))
 }
 
 /// What tests and demo start: the packed drivers, the service and the simulators.

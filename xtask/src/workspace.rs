@@ -1,5 +1,6 @@
 //! Where the workspace keeps things, and cargo and other programs run in it, each announced.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -70,6 +71,13 @@ impl Workspace {
     pub(crate) fn status(&self, program: &Path, arguments: &[&str]) -> Result<ExitStatus> {
         say(&format!("{} {}", program.display(), arguments.join(" ")));
         self.command(program).args(arguments).status().with_context(|| format!("run {}", program.display()))
+    }
+
+    /// Runs a program in place of this one; comes back only when that fails.
+    pub(crate) fn become_program(&self, program: &Path) -> Result<()> {
+        say(&program.display().to_string());
+        let failed = self.command(program).exec();
+        Err(failed).with_context(|| format!("run {}", program.display()))
     }
 
     /// In the root, and told where cargo builds: the tests and the demo look for programs and plugins there.

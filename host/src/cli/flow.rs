@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::Failed;
 use super::client::Client;
 use super::follow::{self, line};
+use super::instance;
 use super::output::{Format, say};
 
 #[derive(Subcommand)]
@@ -14,6 +15,7 @@ pub(super) enum Command {
     List,
     /// The tasks and the whole timeline.
     Show {
+        /// Of a flow; or an instance by its name: the flow that works on it, or worked on it last.
         id: String,
         /// Prints each event as it comes, until the flow rests or ends.
         #[arg(long)]
@@ -40,8 +42,12 @@ impl Command {
                 ];
                 output.list(&columns, &client.list("/v1/flows").await?);
             }
-            Self::Show { id, follow: false } => show(&client.get(&format!("/v1/flows/{id}")).await?, output),
+            Self::Show { id, follow: false } => {
+                let id = find(client, id).await?;
+                show(&client.get(&format!("/v1/flows/{id}")).await?, output);
+            }
             Self::Show { id, follow: true } => {
+                let id = find(client, id).await?;
                 let flow = follow::follow(client, &id, output).await?;
                 if flow["phase"] == "needs-operator" {
                     let why = flow["waits_for"].as_str().unwrap_or_default();
@@ -52,6 +58,15 @@ impl Command {
         }
         Ok(())
     }
+}
+
+async fn find(client: &Client, id: String) -> anyhow::Result<String> {
+    if id.parse::<uuid::Uuid>().is_ok() {
+        return Ok(id);
+    }
+    let instance = instance::find(client, &id).await?;
+    let instance = client.get(&format!("/v1/instances/{instance}")).await?;
+    Ok(instance["flow"].as_str().unwrap_or_default().to_owned())
 }
 
 fn show(flow: &Value, output: Format) {

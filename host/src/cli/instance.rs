@@ -200,7 +200,7 @@ async fn deleted(client: &Client, deleting: &Value, name: &str, output: Format) 
 }
 
 /// Names need not be unique: one that fits several must be said by id.
-async fn find(client: &Client, name_or_id: &str) -> anyhow::Result<String> {
+pub(super) async fn find(client: &Client, name_or_id: &str) -> anyhow::Result<String> {
     if name_or_id.parse::<uuid::Uuid>().is_ok() {
         return Ok(name_or_id.to_owned());
     }
