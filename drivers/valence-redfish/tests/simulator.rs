@@ -14,6 +14,8 @@ mod habits;
 mod others;
 #[path = "simulator/redfish.rs"]
 mod redfish;
+#[path = "simulator/refusals.rs"]
+mod refusals;
 #[path = "simulator/rig.rs"]
 mod rig;
 

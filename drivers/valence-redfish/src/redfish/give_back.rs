@@ -4,6 +4,7 @@ use super::block::Block;
 use super::erase::{self, State, Target};
 use super::free::{self, Freed, free};
 use super::release::{Release, Releasing, word};
+use super::service::SYSTEMS;
 use crate::next_look;
 use crate::release::give_up_late_within;
 use moganite_driver::{Answer, Erase, Fault, Undoing, fault, intent, wait};
@@ -47,8 +48,25 @@ impl Release<'_> {
                 give_up_late_within(self.far.gone_within, state.since_ms, &what)?;
                 wait(&state, next_look(state.since_ms, Duration::from_secs(5)), what)
             }
-            (None, None) => Ok(Undoing::Done(self.receipt(&state))),
+            (None, None) => match self.still_listed(&state)? {
+                None => Ok(Undoing::Done(self.receipt(&state))),
+                Some(what) => {
+                    give_up_late_within(self.far.gone_within, state.since_ms, &what)?;
+                    wait(&state, next_look(state.since_ms, Duration::from_secs(5)), what)
+                }
+            },
         }
+    }
+
+    /// The last reading, which proves the end: the service's own list of its systems.
+    fn still_listed(&self, state: &Releasing) -> Result<Option<String>, Fault> {
+        let listed = self.far.service.members(SYSTEMS)?;
+        let Some(path) = state.system.as_ref().or(self.known.system.as_ref()).filter(|path| listed.contains(path))
+        else {
+            return Ok(None);
+        };
+        let ours = self.far.ours_at(path, &self.what.mark, self.known.uuid.as_deref())?;
+        Ok(ours.map(|ours| format!("{} is still there", ours.path)))
     }
 
     fn unerased(&self, block: &Block, targets: &[Target]) -> Result<Option<String>, Fault> {

@@ -48,7 +48,7 @@ pub(super) enum Stage {
 pub(super) struct Release<'a> {
     cx: &'a Context,
     pub(super) far: &'a Far,
-    what: &'a Holding,
+    pub(super) what: &'a Holding,
     pub(super) level: Erase,
     pub(super) known: Known,
 }

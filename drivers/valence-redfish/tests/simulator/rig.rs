@@ -7,12 +7,12 @@ use moganite_driver::{
 };
 use moganite_sim::{Ledger, Options, Sim};
 use serde_json::{Value, json};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// What the host allows a call. Source: `requests` of its sandbox.
-const REQUESTS: u32 = 32;
+const REQUESTS: usize = 32;
 pub const BMC: &str = "Basic YWRtaW46Ym1jLXNlY3JldC1wYXNzd29yZA==";
 
 pub struct Rig {
@@ -21,7 +21,8 @@ pub struct Rig {
     settings: RefCell<Value>,
     /// The last checkpoint of compose.
     pub trail: RefCell<Option<Vec<u8>>>,
-    sent: Rc<Cell<u32>>,
+    /// Of the last call.
+    sent: Rc<RefCell<Vec<String>>>,
 }
 
 impl Rig {
@@ -29,10 +30,10 @@ impl Rig {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let sim = runtime.block_on(Sim::start(options)).unwrap();
         let address = sim.addresses().podm.trim_start_matches("http://").to_owned();
-        let sent = Rc::new(Cell::new(0));
+        let sent = Rc::new(RefCell::new(Vec::new()));
         let counted = Rc::clone(&sent);
         testing::far_side(move |request| {
-            counted.set(counted.get() + 1);
+            counted.borrow_mut().push(format!("{} {}", request.method, request.path));
             send(&address, &with_credentials(request))
         });
         testing::set_now(Duration::from_secs(1_000_000));
@@ -173,18 +174,33 @@ impl Rig {
     }
 
     fn compose_once(&self, cx: Context, want: &Shape) -> Result<NodeDoing, Fault> {
-        self.bounded(|| ValenceRedfish::compose(cx, MARK.into(), want.clone()))
+        let doing = self.bounded(|| ValenceRedfish::compose(cx, MARK.into(), want.clone()))?;
+        if let NodeDoing::Done(node) = &doing {
+            self.assert_proven(&format!("GET {}", node.handle));
+        }
+        Ok(doing)
     }
 
     fn release_call(&self, cx: Context, what: &Holding, level: Erase) -> Result<Undoing, Fault> {
-        self.bounded(|| ValenceRedfish::release(cx, what.clone(), level))
+        let doing = self.bounded(|| ValenceRedfish::release(cx, what.clone(), level))?;
+        if let Undoing::Done(_) = &doing {
+            self.assert_proven("GET /redfish/v1/Systems");
+        }
+        Ok(doing)
+    }
+
+    /// The exchange that the manifest names for a done was in the same call.
+    fn assert_proven(&self, exchange: &str) {
+        let sent = self.sent.borrow();
+        assert!(sent.iter().any(|request| request == exchange), "{exchange} is not among {sent:?}");
     }
 
     /// One call, which keeps to the requests that the host allows it.
     fn bounded<T>(&self, call: impl FnOnce() -> T) -> T {
-        self.sent.set(0);
+        self.sent.borrow_mut().clear();
         let told = call();
-        assert!(self.sent.get() <= REQUESTS, "{} requests in one call", self.sent.get());
+        let sent = self.sent.borrow().len();
+        assert!(sent <= REQUESTS, "{sent} requests in one call");
         told
     }
 
