@@ -123,6 +123,19 @@ mod tests {
     }
 
     #[test]
+    fn secret_and_token_stand_where_the_manifest_has_its_places() {
+        let manifest = include_str!("../../../plugins/ironic.toml");
+        for place in [
+            "pointer = \"/auth/identity/password/user/password\"\nvalue = \"secret.password\"",
+            "pointer = \"/auth/identity/application_credential/secret\"\nvalue = \"secret.password\"",
+            "header = \"X-Auth-Token\"\nvalue = \"session.token\"",
+            "path = \"/v3/auth/tokens\"\nstatus = [201]\nheader = \"X-Subject-Token\"",
+        ] {
+            assert!(manifest.contains(place), "{place}");
+        }
+    }
+
+    #[test]
     fn the_secret_is_a_placeholder_in_each_form() {
         let sent = body(&password().keystone);
         let user = &sent["auth"]["identity"]["password"]["user"];
