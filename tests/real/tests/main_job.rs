@@ -28,8 +28,13 @@ impl World {
         // The emulator's systems have no processors to inspect, and its host no tool to make a config drive.
         let settings = json!({"inspect": false, "automated_clean": false, "erases": "none", "poll_ms": 300});
         let sim = ["--systems", "4", "--emulated-systems"];
-        let stack =
-            Stack::with(Options { sim: &sim, ironic: settings, elsewhere: Some(elsewhere), ..Options::default() });
+        let stack = Stack::with(Options {
+            erase: "none",
+            sim: &sim,
+            ironic: settings,
+            elsewhere: Some(elsewhere),
+            ..Options::default()
+        });
         Self { stack: stack.await.unwrap(), ironic, tap }
     }
 

@@ -39,6 +39,7 @@ async fn run(leak: bool) -> Result<Vec<String>> {
     reverted(&stack).await?;
     stack = killed(stack).await?;
     swapped(&stack).await?;
+    elsewhere(&stack).await?;
     denied(&stack).await?;
     deleted(&stack, leak).await?;
     let left = ledger(&stack).await?;
@@ -139,6 +140,28 @@ async fn swapped(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
+async fn elsewhere(stack: &Stack) -> Result<()> {
+    scene("the same POST on other metal: a pre-set server, one that CloudBoot discovered, a composed one with a disk");
+    stack.preset(7..9).await?;
+    stack.put_preset_flavor("gold", false).await?;
+    stack.cloudboot(&Value::Null).await?;
+    stack.redfish().await?;
+    let mut made = Vec::new();
+    for (name, flavor, image) in
+        [("web-6", "gold", "cirros"), ("web-7", "discovered", "linux"), ("web-8", "with-disk", "cirros")]
+    {
+        made.push((name, flavor, stack.create_from(name, flavor, image).await?));
+    }
+    for (name, flavor, id) in made {
+        let active = stack.service.instance_in(&id, "active").await?;
+        let flow = stack.service.api.get(&format!("/v1/flows/{}", word(&active["flow"]))).await?.ok()?;
+        let tasks = flow["tasks"].as_array().cloned().unwrap_or_default();
+        let tasks: Vec<_> = tasks.iter().map(|task| word(&task["name"])).collect();
+        seen(&format!("{name} ({flavor}) is active by {}, composed: {}", tasks.join(", "), active["composed"]));
+    }
+    Ok(())
+}
+
 async fn denied(stack: &Stack) -> Result<()> {
     scene("add a driver that tries to reach hosts that nobody bound");
     let api = &stack.service.api;
@@ -149,9 +172,9 @@ async fn denied(stack: &Stack) -> Result<()> {
     api.put("/v1/backends/bad", &backend).await?.ok()?;
     let flavor = json!({"name": "bad", "erase": "none", "route": {"compose": ["bad"], "enroll": ["ironic-1"], "deploy": ["ironic-1"]}});
     api.put("/v1/flavors/bad", &flavor).await?.ok()?;
-    let (id, _) = stack.create("web-6", "bad").await?;
+    let (id, _) = stack.create("web-9", "bad").await?;
     let failed = stack.service.instance_in(&id, "failed").await?;
-    seen(&format!("web-6 is failed: {}", word(&failed["reason"])));
+    seen(&format!("web-9 is failed: {}", word(&failed["reason"])));
     Ok(())
 }
 
@@ -182,15 +205,20 @@ async fn deleted(stack: &Stack, leak: bool) -> Result<()> {
 async fn ledger(stack: &Stack) -> Result<Vec<String>> {
     scene("ask each far side's own ledger, not the drivers");
     let ledger = stack.sim.ledger().await?;
-    for (side, name) in [("pod", "pod manager"), ("ironic", "Ironic")] {
-        let held = ledger[side]["held"].as_array().map_or(0, Vec::len);
-        seen(&format!(
-            "{name}: made {}, given back {}, holds {held}",
-            ledger[side]["made"], ledger[side]["given_back"]
-        ));
+    for (side, name) in [("pod", "pod manager"), ("ironic", "Ironic"), ("cloudboot", "CloudBoot")] {
+        let own = |item: &&Value| word(&item["name"]).starts_with("preset-");
+        let held = ledger[side]["held"].as_array().cloned().unwrap_or_default();
+        let preset = held.iter().filter(own).count();
+        let made = ledger[side]["made"].as_u64().unwrap_or_default() - u64::try_from(preset)?;
+        let beside =
+            if preset > 0 { format!(", beside {preset} servers that the operator enrolled") } else { String::new() };
+        let holds = held.len() - preset;
+        seen(&format!("{name}: made {made}, given back {}, holds {holds}{beside}", ledger[side]["given_back"]));
     }
     let machines = |what: &str| ledger["machines"][what].as_array().map_or(0, Vec::len);
     let alarms = ledger["alarms"].as_array().map_or(0, Vec::len);
+    let kept = ledger["cloudboot"]["data"].as_array().map_or(0, Vec::len);
+    seen(&format!("disks of CloudBoot with data: {kept}: it cannot erase, and the flavor had to say erase: none"));
     seen(&format!("machines: {} running, {} disks with data; alarms: {alarms}", machines("running"), machines("data")));
     stack.sim.left_behind().await
 }

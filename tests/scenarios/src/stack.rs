@@ -15,7 +15,6 @@ pub struct Stack {
 }
 
 /// What a scenario wants otherwise than usual.
-#[derive(Default)]
 pub struct Options<'a> {
     pub sim: &'a [&'a str],
     pub patience: Patience,
@@ -23,8 +22,23 @@ pub struct Options<'a> {
     pub valence: Value,
     /// Merged into the settings of `ironic-1`.
     pub ironic: Value,
+    /// The level of the flavor `small`.
+    pub erase: &'a str,
     /// In place of the simulated Ironic.
     pub elsewhere: Option<Elsewhere>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            sim: &[],
+            patience: Patience::default(),
+            valence: Value::Null,
+            ironic: Value::Null,
+            erase: "quick",
+            elsewhere: None,
+        }
+    }
 }
 
 /// An Ironic that is not the simulator's, and how its machines are reached.
@@ -146,9 +160,7 @@ impl Stack {
         api.put("/v1/backends/ironic-1", &ironic).await?.ok().context("binding ironic-1")?;
         let image = json!({"name": "cirros", "backends": {"ironic-1": {"boot_iso": boot_iso}}});
         api.put("/v1/images/cirros", &image).await?.ok()?;
-        // Nothing cleans the emulator's machines.
-        let erase = if options.elsewhere.is_some() { "none" } else { "quick" };
-        self.put_flavor("small", json!({"cores": 4, "memory_mib": 8192}), erase).await
+        self.put_flavor("small", json!({"cores": 4, "memory_mib": 8192}), options.erase).await
     }
 }
 

@@ -20,6 +20,35 @@ async fn an_instance_with_a_disk_is_composed_erased_and_released() {
 }
 
 #[tokio::test]
+async fn an_erase_that_fails_keeps_the_machine_out_of_the_pool_with_one_line_in_the_ledger() {
+    let patience = scenarios::Patience { revert_attempts: 3, ..scenarios::Patience::default() };
+    // Nothing but the pod manager erases here.
+    let ironic = json!({"erases": "none", "automated_clean": false});
+    let options = scenarios::Options { patience, ironic, erase: "none", ..Default::default() };
+    let stack = Stack::with(options).await.unwrap();
+    stack.redfish().await.unwrap();
+    let (id, _) = stack.create("web", "with-disk").await.unwrap();
+    stack.service.instance_in(&id, "active").await.unwrap();
+    stack.sim.fault(json!({"kind": "erase-fails", "times": 0})).await.unwrap();
+    let flow = stack.delete(&id).await.unwrap();
+    let rests = stack.service.flow(&flow, "rests", |flow| flow["phase"] == "needs-operator").await.unwrap();
+    assert_eq!(rests["task"], "release");
+    let held = stack.service.api.get("/v1/holdings").await.unwrap().ok().unwrap();
+    let lines = held["items"].as_array().unwrap();
+    assert_eq!(lines.len(), 1, "{held}");
+    assert!(lines[0]["fault"].to_string().contains("eras"), "{held}");
+    let ledger = stack.sim.ledger().await.unwrap();
+    assert_eq!(ledger["pod"]["held"].as_array().map(Vec::len), Some(1), "not in the free pool");
+    assert_ne!(ledger["machines"]["data"], json!([]), "the data is still there, and so is the machine");
+
+    // Repaired, an operator lets it try again.
+    stack.sim.no_faults().await.unwrap();
+    stack.service.api.post(&format!("/v1/flows/{flow}/retry"), &json!({})).await.unwrap().ok().unwrap();
+    stack.service.instance_gone(&id).await.unwrap();
+    assert_eq!(stack.sim.left_behind().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn valence_is_refused_a_disk_and_the_answer_names_who_can() {
     let stack = Stack::start().await.unwrap();
     stack.redfish().await.unwrap();
