@@ -74,8 +74,9 @@ impl Composing<'_> {
     }
 
     pub(super) fn survey(&self, mut survey: Survey) -> Answer<NodeDoing> {
+        let is_read = survey.advance(self.far)?;
         let note = format!("reading the resource blocks: {} looked at", survey.known);
-        if !survey.advance(self.far)? {
+        if !is_read {
             return intent(&Step::Surveying(survey), note);
         }
         if let Some(system) = survey.of {
