@@ -8,6 +8,7 @@ mod export;
 mod file;
 mod flow;
 mod follow;
+mod holding;
 mod instance;
 mod output;
 mod plugin;
@@ -69,6 +70,12 @@ enum Command {
     /// What is done, and what it waits for.
     #[command(subcommand)]
     Flow(flow::Command),
+    /// What was taken from backends: the list of what is owed.
+    #[command(subcommand)]
+    Holding(holding::Command),
+    /// The machines under instances.
+    #[command(subcommand)]
+    Node(holding::Nodes),
     /// Nodes that failed, and are left alone until you looked at them.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -122,6 +129,8 @@ fn dispatch(Arguments { at, format: output, command }: Arguments) -> anyhow::Res
             Command::Secret(command) => command.run(&client()?, output).await,
             Command::Token(command) => command.run(&client()?, output).await,
             Command::Flow(command) => command.run(&client()?, output).await,
+            Command::Holding(command) => command.run(&client()?, output).await,
+            Command::Node(command) => command.run(&client()?, output).await,
             Command::Quarantine(command) => command.run(&client()?, output).await,
             Command::Apply(options) => apply::run(options, &client()?, output).await,
             Command::Export => export::run(&client()?, output).await,

@@ -36,7 +36,7 @@ struct Of {
 struct HoldingView {
     id: i64,
     instance: String,
-    /// compose, enroll or deploy.
+    /// compose, claim, enroll or deploy.
     role: &'static str,
     backend: String,
     /// The backend's revision that the operation began with.
