@@ -178,7 +178,8 @@ impl Ironic {
         let reply = far.send(method, path, body)?;
         if reply.status == 401 {
             let words = sentence(&reply.text());
-            return Err(fault::broken(format!("ironic does not take the token that keystone has just given: {words}")));
+            // It may have ended on the way, where tokens live for seconds.
+            return Err(fault::retry(format!("ironic does not take the token that keystone has just given: {words}")));
         }
         Ok(reply)
     }

@@ -4,6 +4,7 @@
 
 use crate::api::{Ironic, Said};
 use crate::deployment::{self, Instance};
+use crate::erasing;
 use crate::node::{Record, State};
 use crate::order;
 use crate::provision::{Step, Verb, Walk, note};
@@ -94,11 +95,12 @@ fn take(ironic: &Ironic, settings: &Settings, record: &Record, mark: &str, order
     if record.provision_state != State::Available && !(ours && record.provision_state == State::DeployFailed) {
         return Err(fault::conflict(format!("node {} is {}, not available", record.uuid, record.provision_state)));
     }
-    let ops = json!([
-        { "op": "add", "path": "/instance_uuid", "value": instance },
-        { "op": "add", "path": "/instance_info", "value": order::instance_info(record, mark, claim.as_deref(), order)? },
-    ]);
-    match ironic.patch(&record.uuid, &ops)? {
+    let mut ops = vec![
+        json!({ "op": "add", "path": "/instance_uuid", "value": instance }),
+        json!({ "op": "add", "path": "/instance_info", "value": order::instance_info(record, mark, claim.as_deref(), order)? }),
+    ];
+    ops.extend(erasing::void(record));
+    match ironic.patch(&record.uuid, &ops.into())? {
         Said::Done(_) => {}
         Said::Locked => return wait(&at(false), settings.poll(), note(record, "its lock's end")),
         Said::Refused(why) => return Err(fault::rejected(format!("ironic refused the image: {why}"))),

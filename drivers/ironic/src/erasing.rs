@@ -126,6 +126,12 @@ pub(crate) fn note_done(ironic: &Ironic, record: &Record, mark: &str, reached: R
     }
 }
 
+/// The operation that takes away what an earlier deployment noted, before this one writes.
+pub(crate) fn void(record: &Record) -> Option<Value> {
+    let noted = record.extra.as_ref()?.contains_key("moganite_erased");
+    noted.then(|| json!({ "op": "remove", "path": "/extra/moganite_erased" }))
+}
+
 /// The level that the node's own record tells for this deployment.
 pub(crate) fn noted(record: &Record, mark: &str) -> Option<Reach> {
     let done = record.extra.as_ref()?.get("moganite_erased")?;

@@ -63,6 +63,8 @@ pub(crate) struct Seen {
     pub(crate) serial: Option<String>,
     /// Lower case.
     pub(crate) system_uuid: Option<String>,
+    /// Whether there is an inventory; else the parts are from the properties.
+    inventory: bool,
 }
 
 /// The parts that Ironic's inspection saw: from its inventory, or where it keeps none from the node's properties. `disks` is how many
@@ -76,10 +78,10 @@ pub(crate) fn look(ironic: &Ironic, record: &Record, disks: usize) -> Answer<See
     Ok(Seen { parts: from_properties(record, disks), ..Seen::default() })
 }
 
-/// The disks that the inspection saw, by serial, or by name where it saw none.
+/// The disks in the inventory, by serial, or by name where it has none.
 pub(crate) fn disks(ironic: &Ironic, record: &Record) -> Answer<Vec<String>> {
-    let parts = look(ironic, record, 0)?.parts;
-    let disks = parts.into_iter().filter(|part| part.kind == PartKind::Disk);
+    let seen = look(ironic, record, 0)?;
+    let disks = seen.parts.into_iter().filter(|part| seen.inventory && part.kind == PartKind::Disk);
     Ok(disks.map(|disk| disk.serial.unwrap_or(disk.id)).collect())
 }
 
@@ -101,7 +103,7 @@ fn from_inventory(mut seen: Inventory) -> Seen {
         let mac = nic.mac_address.to_lowercase();
         parts.push(part(&mac, PartKind::Nic, nic.speed_mbps.unwrap_or(0), source));
     }
-    Seen { parts, serial: serial_number, system_uuid: system_uuid.map(|uuid| uuid.to_lowercase()) }
+    Seen { parts, serial: serial_number, system_uuid: system_uuid.map(|uuid| uuid.to_lowercase()), inventory: true }
 }
 
 /// `local_gb` tells of one disk, the root disk, and is 1 GiB less than it has: with several disks nothing is said about any.

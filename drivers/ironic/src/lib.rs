@@ -20,6 +20,7 @@ mod ports;
 mod power;
 mod probe;
 mod provision;
+mod receipt;
 mod refresh;
 mod said;
 mod settings;

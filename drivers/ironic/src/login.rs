@@ -103,7 +103,7 @@ mod tests {
         assert!(log[1].headers.iter().all(|(name, _)| name != "x-auth-token"));
 
         let (said, log) = ask(&password(), 2, 201);
-        assert!(matches!(&said, Err(Fault::Broken(why)) if why.contains("just given")), "{said:?}");
+        assert!(matches!(&said, Err(Fault::Retry((why, _))) if why.contains("just given")), "{said:?}");
         assert_eq!(log.len(), 3);
         assert_eq!(ask(&password(), 0, 201).1.len(), 1);
     }

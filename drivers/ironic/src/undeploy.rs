@@ -7,8 +7,9 @@ use crate::erasing::{self, Kept, Plan};
 use crate::inspected;
 use crate::node::{Record, State};
 use crate::provision::{Step, Verb, Walk, note};
+use crate::receipt::{Data, gone, nowhere, receipt};
 use crate::settings::{Reach, Settings};
-use moganite_driver::{Answer, Context, Erase, Fault, Holding, Undoing, fault, mark, wait};
+use moganite_driver::{Answer, Context, Erase, Holding, Undoing, fault, mark, wait};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -32,16 +33,6 @@ struct Undeploying {
     /// What the clean steps reached.
     erased: Option<Reach>,
     walk: Walk,
-}
-
-/// Whether the user's data may have been written, and whether Ironic has cleaned since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Data {
-    Never,
-    /// By clean steps, which reach this.
-    Erased(Reach),
-    Cleaned,
-    CleanFailed,
 }
 
 pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Undoing> {
@@ -244,49 +235,6 @@ fn give_back(ironic: &Ironic, record: &Record, mark: &str) -> Answer<bool> {
     }
 }
 
-/// The end, with the machine down: done when the level is reached.
-fn receipt(record: &Record, level: Reach, data: Data, plan: &Plan, disks: &[String]) -> Answer<Undoing> {
-    let reach = match (data, plan) {
-        (Data::Erased(reached), _) => reached,
-        (Data::Cleaned, Plan::Automated(reach) | Plan::OutOfReach(reach)) => *reach,
-        _ => Reach::None,
-    };
-    match data {
-        Data::Never => done(level, "nothing was written: the deployment never began", &[]),
-        _ if reach == Reach::None && level == Reach::None => done(reach, "no erasure was asked for", &[]),
-        _ if level <= reach => done(reach, &plan.method(), disks),
-        _ => Err(short_of(level, reach, &format!("node {} is torn down and off", record.uuid))),
-    }
-}
-
-/// No node has the instance and none is known to have had it. The read closes the proof: Ironic knows no node by that id.
-fn nowhere(ironic: &Ironic, instance: &str, level: Reach) -> Answer<Undoing> {
-    ironic.node(instance)?;
-    done(level, "nothing was written: no node ever had the instance", &[])
-}
-
-fn gone(node: &str, level: Reach) -> Answer<Undoing> {
-    match level {
-        Reach::None => done(level, "ironic no longer knows the node", &[]),
-        _ => Err(short_of(level, Reach::None, &format!("node {node} is gone from ironic"))),
-    }
-}
-
-fn short_of(level: Reach, reach: Reach, state: &str) -> Fault {
-    fault::broken(format!(
-        "{state}; level {} was asked for and this ironic's cleaning reached {} (settings `erases`, `automated_clean` and `clean_steps`): its \
-         disks may still hold data",
-        level.word(),
-        reach.word()
-    ))
-}
-
-/// `disks`: serials, as the inventory tells them.
-fn done(erased: Reach, method: &str, disks: &[String]) -> Answer<Undoing> {
-    let receipt = json!({ "erased": erased.word(), "method": method, "disks": disks });
-    Ok(Undoing::Done(receipt.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -343,8 +291,6 @@ mod tests {
         let torn = at(Some(Verb::Deleted), true);
         assert_eq!(next(&failed, &torn, "i", Reach::None, &AUTOMATED), Step::Done);
         assert_eq!(data(&failed, &torn, "i", true), Data::CleanFailed);
-        let receipt = receipt(&failed, Reach::None, Data::CleanFailed, &Plan::Automated(Reach::Full), &[]);
-        assert!(matches!(receipt, Ok(Undoing::Done(receipt)) if receipt.contains("\"none\"")));
         let kept = Record { maintenance: Some(true), ..failed };
         assert_eq!(next(&kept, &torn, "i", Reach::Quick, &AUTOMATED), Step::Failed(Verb::Provide));
     }
@@ -370,34 +316,8 @@ mod tests {
         assert_eq!(next(&kept, &torn, "i", Reach::Quick, &nothing), Step::Done);
     }
 
-    fn said(data: Data, level: Reach, reach: Reach) -> Answer<Undoing> {
-        let plan = if level <= reach { Plan::Automated(reach) } else { Plan::OutOfReach(reach) };
-        receipt(&record("available", None, "power off"), level, data, &plan, &[])
-    }
-
-    #[test]
-    fn a_level_beyond_what_the_cleaning_reaches_is_never_done() {
-        for (level, reach, erased) in [
-            (Reach::None, Reach::None, Some("none")),
-            (Reach::None, Reach::Quick, Some("quick")),
-            (Reach::Quick, Reach::Quick, Some("quick")),
-            (Reach::Quick, Reach::Full, Some("full")),
-            (Reach::Quick, Reach::None, None),
-            (Reach::Full, Reach::Quick, None),
-        ] {
-            match (said(Data::Cleaned, level, reach), erased) {
-                (Ok(Undoing::Done(receipt)), Some(erased)) => {
-                    assert!(receipt.contains(&format!("\"erased\":\"{erased}\"")), "{receipt}");
-                }
-                (Err(Fault::Broken(why)), None) => assert!(why.contains(level.word()), "{why}"),
-                (other, _) => panic!("{level:?} of {reach:?}: {other:?}"),
-            }
-        }
-    }
-
     #[test]
     fn a_deployment_that_never_began_left_nothing_to_erase() {
-        assert!(matches!(said(Data::Never, Reach::Full, Reach::None), Ok(Undoing::Done(_))));
         let ours = record("available", Some("i"), "power off");
         assert_eq!(data(&ours, &at(None, false), "i", true), Data::Never);
         let free = record("available", None, "power off");

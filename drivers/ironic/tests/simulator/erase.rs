@@ -62,6 +62,10 @@ fn clean_steps_reach_what_no_automated_cleaning_does_and_the_receipt_names_them_
         assert_eq!(used.undeploy(Erase::Full).unwrap()["erased"], "full");
         used.run.unclaim(CLAIM, &used.claimed).unwrap();
         used.run.assert_all_free("an erased server");
+        // Another deployment voids the note.
+        let again = used.run.deploy("mg-site-4", &used.node, &image());
+        assert!(again.answer.is_ok() && used.run.node(&used.node)["extra"]["moganite_erased"].is_null());
+        used.run.undeploy("mg-site-4", &again, Erase::None).unwrap();
         assert!(used.is_lent_again());
     }
 }
