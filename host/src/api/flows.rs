@@ -142,7 +142,8 @@ async fn whole(app: &App, flow: Flow, caller: &Caller) -> Result<FlowView> {
     let names = app.lifecycle.tasks(&flow);
     let tasks = names.iter().enumerate().map(|(index, name)| TaskView::of(&flow, index, name, &events)).collect();
     let shown = events.into_iter().map(|event| EventView::of(event, caller.is_operator())).collect();
-    Ok(FlowView { tasks: Some(tasks), events: Some(shown), ..FlowView::of(app, flow) })
+    let waits_for = app.lifecycle.waits_behind(&flow).await?;
+    Ok(FlowView { tasks: Some(tasks), events: Some(shown), waits_for, ..FlowView::of(app, flow) })
 }
 
 impl FlowView {

@@ -18,7 +18,7 @@ pub enum Effect {
         operation: OperationId,
         checkpoint: Vec<u8>,
     },
-    /// The doing verb answered. Refused with [`Error::Owned`] when another instance has the handle or the machine.
+    /// The doing verb answered. Refused with [`super::Error::Owned`] when another instance has the handle or the machine.
     Hold {
         operation: OperationId,
         handle: String,

@@ -94,7 +94,7 @@ impl Operation for RetryFlow {
     fn apply(&self, db: &Connection) -> Result<()> {
         let moved = db
             .prepare_cached(
-                "UPDATE flow SET phase = ?2, attempt = 2, checkpoint = NULL, wake = ?3, task_since = ?3, revision = revision + 1, updated_at = ?3
+                "UPDATE flow SET phase = ?2, attempt = 2, wake = ?3, task_since = ?3, revision = revision + 1, updated_at = ?3
                  WHERE public_id = ?1 AND phase = 'needs-operator'",
             )?
             .execute(params![self.flow.to_string(), self.phase.as_str(), self.event.at])?;

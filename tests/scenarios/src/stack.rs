@@ -48,6 +48,8 @@ pub struct Elsewhere {
     pub boot_iso: String,
     /// http_basic: the password of Ironic's user `admin`.
     pub ironic_password: Option<String>,
+    /// Tokens: where they are asked for, and the password of [`Options::ironic`]'s `keystone.user`.
+    pub keystone: Option<(String, String)>,
 }
 
 /// What the simulated BMCs let in: a canary that must be found in no row and no log.
@@ -135,8 +137,9 @@ impl Stack {
             bmc_address: self.sim.podm.clone(),
             boot_iso: "http://images.example/cirros.iso".into(),
             ironic_password: None,
+            keystone: None,
         };
-        let Elsewhere { ironic: ironic_url, bmc_address, boot_iso, ironic_password } =
+        let Elsewhere { ironic: ironic_url, bmc_address, boot_iso, ironic_password, keystone } =
             options.elsewhere.as_ref().unwrap_or(&simulated);
         let valence = json!({
             "plugin": self.service.digest("valence-redfish").await?,
@@ -151,11 +154,19 @@ impl Stack {
             auth = json!({"basic": {"username": "admin", "password_secret": "ironic-password"}});
         }
         let places = ["bmc-address", "bmc-username", "bmc-password"];
+        let mut endpoints = json!({"ironic": {"url": ironic_url, "auth": auth}});
+        let mut grants = places.map(|place| json!({"place": place, "of": "pod-a"})).to_vec();
+        if let Some((url, password)) = keystone {
+            api.put("/v1/secrets/keystone-password", &json!({"value": password})).await?.ok()?;
+            endpoints["keystone"] = json!({"url": url});
+            grants.push(json!({"place": "keystone-password", "secret": "keystone-password"}));
+            grants.push(json!({"place": "token"}));
+        }
         let ironic = json!({
             "plugin": self.service.digest("ironic").await?,
-            "endpoints": {"ironic": {"url": ironic_url, "auth": auth}},
+            "endpoints": endpoints,
             "settings": merged(ironic_settings(), &options.ironic),
-            "grants": places.map(|place| json!({"place": place, "of": "pod-a"})),
+            "grants": grants,
         });
         api.put("/v1/backends/ironic-1", &ironic).await?.ok().context("binding ironic-1")?;
         let image = json!({"name": "cirros", "backends": {"ironic-1": {"boot_iso": boot_iso}}});

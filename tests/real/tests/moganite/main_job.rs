@@ -1,61 +1,10 @@
 //! The main job against a real Ironic and a real Redfish emulator: what is composed by the simulated pod manager is one of the
 //! emulator's systems. Asserted from the emulator's log, from Ironic's own lists, and from what passed on the wire in front of Ironic.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-use real::{Auth, RealIronic, Tap};
-use scenarios::{BMC_PASSWORD, Elsewhere, Options, Stack};
+use crate::world::World;
+use real::{Auth, Options};
+use scenarios::BMC_PASSWORD;
 use serde_json::{Value, json};
-
-struct World {
-    ironic: RealIronic,
-    tap: Tap,
-    stack: Stack,
-}
-
-impl World {
-    async fn start(auth: Auth) -> Self {
-        let options = real::Options { auth, systems: 4, bmc_password: BMC_PASSWORD.into(), ..real::Options::default() };
-        let ironic_password = (auth == Auth::Basic).then(|| options.ironic_password.clone());
-        let ironic = RealIronic::start(options).await.unwrap();
-        let tap = Tap::start(&ironic.ironic_url).unwrap();
-        let elsewhere = Elsewhere {
-            ironic: tap.url(),
-            bmc_address: ironic.redfish_url.clone(),
-            boot_iso: ironic.boot_iso_url.clone(),
-            ironic_password,
-        };
-        // The emulator's systems have no processors to inspect, and its host no tool to make a config drive.
-        let settings = json!({"inspect": false, "automated_clean": false, "erases": "none", "poll_ms": 300});
-        let sim = ["--systems", "4", "--emulated-systems"];
-        let stack = Stack::with(Options {
-            erase: "none",
-            sim: &sim,
-            ironic: settings,
-            elsewhere: Some(elsewhere),
-            ..Options::default()
-        });
-        Self { stack: stack.await.unwrap(), ironic, tap }
-    }
-
-    /// Ironic's own list.
-    async fn nodes(&self) -> Vec<Value> {
-        let list = self.ironic.ironic_get("/v1/nodes?fields=uuid,name,provision_state,power_state").await.unwrap();
-        list["nodes"].as_array().unwrap().clone()
-    }
-
-    async fn create(&self, name: &str) -> String {
-        self.stack.create(name, "small").await.unwrap().0
-    }
-
-    async fn nothing_left(&self) {
-        assert_eq!(self.nodes().await, Vec::<Value>::new());
-        assert_eq!(self.stack.sim.left_behind().await.unwrap(), Vec::<String>::new());
-        for system in 1..=4 {
-            assert_eq!(self.ironic.redfish_system(system).await.unwrap()["PowerState"], "Off");
-        }
-    }
-}
 
 fn contains(haystack: &[u8], needle: &str) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
@@ -63,10 +12,10 @@ fn contains(haystack: &[u8], needle: &str) -> bool {
 
 #[tokio::test]
 async fn a_composed_instance_lives_and_ends_on_a_real_ironic() {
-    let world = World::start(Auth::Basic).await;
+    let world = World::start(Options { auth: Auth::Basic, ..Options::default() }).await;
     assert_eq!(world.nodes().await, Vec::<Value>::new());
 
-    let id = world.create("web").await;
+    let id = world.create("web", "small").await;
     let active = world.stack.service.instance(&id, "ended", |instance| instance["state"] != "creating").await.unwrap();
     assert_eq!(active["state"], "active", "{active}");
     let nodes = world.nodes().await;
@@ -90,7 +39,7 @@ async fn a_composed_instance_lives_and_ends_on_a_real_ironic() {
 
     let flow = world.stack.delete(&id).await.unwrap();
     world.stack.service.instance_gone(&id).await.unwrap();
-    world.nothing_left().await;
+    world.nothing_left(0).await;
 
     // Off and gone from Ironic first, then released.
     let flow = world.stack.service.api.get(&format!("/v1/flows/{flow}")).await.unwrap().body;
@@ -101,37 +50,33 @@ async fn a_composed_instance_lives_and_ends_on_a_real_ironic() {
         .filter(|event| event["kind"] == "done" || event["kind"] == "ended")
         .collect();
     let order: Vec<_> = done.iter().map(|event| event["task"].as_str().unwrap()).collect();
-    assert_eq!(order, ["undeploy", "unenroll", "release"]);
+    assert_eq!(order, ["undeploy", "unenroll", "unclaim", "release"]);
     assert_eq!(world.stack.sim.ledger().await.unwrap()["alarms"], json!([]));
 }
 
 #[tokio::test]
 async fn without_a_boot_image_the_deploy_is_reverted_and_nothing_is_left() {
-    let world = World::start(Auth::None).await;
+    let world = World::start(Options::default()).await;
     let image = json!({"name": "cirros", "backends": {"ironic-1": {"boot_iso": "http://127.0.0.1:9/none.iso"}}});
     world.stack.service.api.put("/v1/images/cirros", &image).await.unwrap().ok().unwrap();
-    let id = world.create("web").await;
+    let id = world.create("web", "small").await;
     let failed = world.stack.service.instance(&id, "ended", |instance| instance["state"] != "creating").await.unwrap();
     assert_eq!(failed["state"], "failed");
     assert!(failed["reason"].as_str().unwrap().len() > 20, "{failed}");
-    world.nothing_left().await;
+    world.nothing_left(0).await;
     world.stack.delete_and_wait(&id).await.unwrap();
 }
 
 #[tokio::test]
 async fn two_creates_at_once_get_two_machines() {
-    let world = World::start(Auth::None).await;
-    let ids = [world.create("a").await, world.create("b").await];
+    let world = World::start(Options::default()).await;
+    let ids = [world.create("a", "small").await, world.create("b", "small").await];
     for id in &ids {
         world.stack.service.instance_in(id, "active").await.unwrap();
     }
-    let nodes = world.ironic.ironic_get("/v1/nodes?fields=driver_info").await.unwrap();
-    let systems: std::collections::BTreeSet<_> = nodes["nodes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|node| node["driver_info"]["redfish_system_id"].to_string())
-        .collect();
+    let nodes = world.nodes().await;
+    let systems: std::collections::BTreeSet<_> =
+        nodes.iter().map(|node| node["driver_info"]["redfish_system_id"].to_string()).collect();
     assert_eq!(systems.len(), 2);
     for id in &ids {
         world.stack.delete(id).await.unwrap();
@@ -139,5 +84,5 @@ async fn two_creates_at_once_get_two_machines() {
     for id in &ids {
         world.stack.service.instance_gone(id).await.unwrap();
     }
-    world.nothing_left().await;
+    world.nothing_left(0).await;
 }

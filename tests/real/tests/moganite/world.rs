@@ -1,0 +1,65 @@
+//! moganite, its plugins and the simulated pod manager, on a real Ironic and a real Redfish emulator.
+
+use real::{Auth, RealIronic, Tap};
+use scenarios::{BMC_PASSWORD, Elsewhere, Options, Stack};
+use serde_json::{Value, json};
+
+pub(crate) struct World {
+    pub(crate) ironic: RealIronic,
+    pub(crate) tap: Tap,
+    pub(crate) stack: Stack,
+}
+
+impl World {
+    /// What is composed is one of the emulator's four systems.
+    pub(crate) async fn start(options: real::Options) -> Self {
+        let options = real::Options { systems: 4, bmc_password: BMC_PASSWORD.into(), ..options };
+        let ironic_password = (options.auth == Auth::Basic).then(|| options.ironic_password.clone());
+        let ironic = RealIronic::start(options).await.unwrap();
+        let tap = Tap::start(&ironic.ironic_url).unwrap();
+        let elsewhere = Elsewhere {
+            ironic: tap.url(),
+            bmc_address: ironic.redfish_url.clone(),
+            boot_iso: ironic.boot_iso_url.clone(),
+            ironic_password,
+            keystone: ironic.keystone.as_ref().map(|keystone| (keystone.url.clone(), keystone.password.clone())),
+        };
+        // The emulator's systems have no processors to inspect, and its host no tool to make a config drive.
+        let mut settings = json!({"inspect": false, "automated_clean": false, "erases": "none", "poll_ms": 300});
+        if let Some(keystone) = &ironic.keystone {
+            settings["auth"] = json!("keystone");
+            settings["keystone"] = json!({"user": keystone.user, "project": keystone.project});
+        }
+        let sim = ["--systems", "4", "--emulated-systems"];
+        let options =
+            Options { erase: "none", sim: &sim, ironic: settings, elsewhere: Some(elsewhere), ..Options::default() };
+        Self { stack: Stack::with(options).await.unwrap(), ironic, tap }
+    }
+
+    /// Ironic's own list.
+    pub(crate) async fn nodes(&self) -> Vec<Value> {
+        let fields = "uuid,name,provision_state,power_state,instance_uuid,driver_info";
+        let list = self.ironic.ironic_get(&format!("/v1/nodes?fields={fields}")).await.unwrap();
+        list["nodes"].as_array().unwrap().clone()
+    }
+
+    pub(crate) async fn create(&self, name: &str, flavor: &str) -> String {
+        self.stack.create(name, flavor).await.unwrap().0
+    }
+
+    /// The instance when it is not `creating` any more.
+    pub(crate) async fn ended(&self, id: &str) -> Value {
+        self.stack.service.instance(id, "ended", |instance| instance["state"] != "creating").await.unwrap()
+    }
+
+    /// Every machine is off, nothing is composed, and Ironic has no node but `preset` ones, unclaimed.
+    pub(crate) async fn nothing_left(&self, preset: usize) {
+        let nodes = self.nodes().await;
+        assert_eq!(nodes.len(), preset, "{nodes:?}");
+        assert!(nodes.iter().all(|node| node["instance_uuid"] == Value::Null), "{nodes:?}");
+        assert_eq!(self.stack.sim.left_behind().await.unwrap(), Vec::<String>::new());
+        for system in 1..=4 {
+            assert_eq!(self.ironic.redfish_system(system).await.unwrap()["PowerState"], "Off");
+        }
+    }
+}
