@@ -38,7 +38,7 @@ pub struct Call {
 /// A backend revision and the component that serves it. Keeps the component loaded as long as it lives.
 #[derive(Clone)]
 pub(super) struct Target {
-    pub(super) library: Arc<Library>,
+    pub(super) shared: Arc<Library>,
     pub(super) loaded: Arc<Loaded>,
     pub(super) plugin: Arc<Plugin>,
     pub(super) revision: Arc<Revision>,
@@ -75,7 +75,7 @@ impl Target {
         T: Settled,
         F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
     {
-        let book = Arc::new(Book::limited(self.library.sandbox.requests));
+        let book = Arc::new(Book::limited(self.shared.sandbox.requests));
         let wall = self.wall(role, verb);
         let result = {
             let told = self.told(verb, call, wall, &book, work);
@@ -95,7 +95,7 @@ impl Target {
         let exchanges = book.exchanges();
         let result = result
             .and_then(|told| {
-                read(Reader { text: self.library.sandbox.text }, told).map_err(|invalid| {
+                read(Reader { text: self.shared.sandbox.text }, told).map_err(|invalid| {
                     self.broken(
                         verb,
                         &format!("answered what no driver may: {}", text::plain(&invalid.to_string(), 500)),
@@ -124,7 +124,7 @@ impl Target {
         F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
     {
         let gone = |_| Fault::new(FaultKind::Retry, "the service is stopping");
-        let _slot = self.library.slots.acquire().await.map_err(gone)?;
+        let _slot = self.shared.slots.acquire().await.map_err(gone)?;
         let speaker = Speaker {
             backend: self.revision.backend.to_string(),
             plugin: self.label().to_owned(),
@@ -138,8 +138,7 @@ impl Target {
             settings: serde_json::Value::Object(self.revision.settings.clone()).to_string(),
             checkpoint: call.checkpoint,
         };
-        let (store, stderr) =
-            limits::store(&self.library.engine, &self.library.sandbox, Gate(Arc::new(egress)), speaker);
+        let (store, stderr) = limits::store(&self.shared.engine, &self.shared.sandbox, Gate(Arc::new(egress)), speaker);
         match work(store, context).await {
             Ok(Ok(told)) => Ok(told),
             Ok(Err(fault)) => Err(claims::fault(fault)),
@@ -155,7 +154,7 @@ impl Target {
     }
 
     fn wall(&self, role: &str, verb: &str) -> Duration {
-        let sandbox = &self.library.sandbox;
+        let sandbox = &self.shared.sandbox;
         let asked =
             by_verb(&self.plugin.manifest.wall_ms, role, verb).map_or(sandbox.wall, |ms| Duration::from_millis(*ms));
         asked.min(sandbox.wall_max)

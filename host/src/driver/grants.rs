@@ -16,14 +16,14 @@ use crate::model::{Access, Auth, Fault, FaultKind, Name, Value};
 impl Target {
     /// What the operator bound, with the secrets as they are now.
     pub(super) async fn egress(&self, call: &Call, book: Arc<Book>) -> Result<Egress, Fault> {
-        let sandbox = &self.library.sandbox;
+        let sandbox = &self.shared.sandbox;
         let mut echoes = Echoes::default();
         let mut endpoints = BTreeMap::new();
         for (name, endpoint) in &self.revision.endpoints {
             let unbound = |why: String| {
                 Fault::new(FaultKind::Broken, format!("endpoint {name} of {}: {why}", self.revision.backend))
             };
-            let line = self.library.lines.line(endpoint).map_err(unbound)?;
+            let line = self.shared.lines.line(endpoint).map_err(unbound)?;
             let basic = match &endpoint.auth {
                 Auth::None => None,
                 Auth::Basic { username, password_secret } => {
@@ -42,7 +42,7 @@ impl Target {
             endpoints,
             places,
             declared: manifest.sessions.clone(),
-            sessions: Sessions::keeper(&self.library, &self.revision).await?,
+            sessions: Sessions::keeper(&self.shared, &self.revision).await?,
             opened: opened.filter_map(|name| HeaderName::try_from(name).ok()).collect(),
             echoes,
             agent: format!(
@@ -54,7 +54,7 @@ impl Target {
             requests: sandbox.requests,
             request_body: sandbox.request_body,
             response_body: sandbox.response_body,
-            clock: self.library.clock.clone(),
+            clock: self.shared.clock.clone(),
             book,
         })
     }
@@ -92,7 +92,7 @@ impl Target {
     }
 
     async fn access(&self, of: &Name, echoes: &mut Echoes) -> Result<Option<(Access, Arc<Secret>)>, Fault> {
-        let newest = self.library.store.newest_revision(of).await.map_err(unavailable)?;
+        let newest = self.shared.store.newest_revision(of).await.map_err(unavailable)?;
         let Some(access) = newest.and_then(|revision| revision.access) else { return Ok(None) };
         let password = self.secret(&access.password_secret).await?;
         echoes.add(password.clone(), Value::AccessPassword.placeholder());
@@ -106,9 +106,9 @@ impl Target {
                 format!("there is no secret {name}: set it with `moganite secret set {name}`"),
             )
         };
-        let sealed = self.library.store.secret(name).await.map_err(unavailable)?.ok_or_else(missing)?;
+        let sealed = self.shared.store.secret(name).await.map_err(unavailable)?.ok_or_else(missing)?;
         let opened =
-            self.library.vault.open(name, &sealed).map_err(|error| Fault::new(FaultKind::Broken, error.to_string()))?;
+            self.shared.vault.open(name, &sealed).map_err(|error| Fault::new(FaultKind::Broken, error.to_string()))?;
         Ok(Arc::new(opened))
     }
 }

@@ -267,7 +267,7 @@ impl Library {
         if let Some(role) = role.filter(|role| !known.plugin.roles.contains(role)) {
             return Err(broken(format!("{label} of backend {backend} does not export {}", role.as_str())));
         }
-        Ok(Target { library: self.clone(), loaded, plugin: known.plugin, revision: Arc::new(revision) })
+        Ok(Target { shared: self.clone(), loaded, plugin: known.plugin, revision: Arc::new(revision) })
     }
 }
 

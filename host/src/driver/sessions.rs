@@ -31,7 +31,7 @@ pub(super) struct Ring(Mutex<BTreeMap<String, VecDeque<Arc<Secret>>>>);
 
 /// A backend's sessions, as one call has them.
 pub(super) struct Keeper {
-    library: Arc<Library>,
+    shared: Arc<Library>,
     whose: Whose,
     ring: Arc<Ring>,
 }
@@ -40,7 +40,7 @@ impl Sessions {
     pub(super) async fn keeper(library: &Arc<Library>, revision: &Revision) -> Result<Keeper, Fault> {
         let whose = Whose::of(revision);
         if let Some(ring) = library.sessions.rings().get(&whose).cloned() {
-            return Ok(Keeper { library: library.clone(), whose, ring });
+            return Ok(Keeper { shared: library.clone(), whose, ring });
         }
         let kept = library.store.sessions(&whose.backend).await;
         let kept = kept.map_err(|error| Fault::new(FaultKind::Retry, format!("the store does not answer: {error}")))?;
@@ -53,7 +53,7 @@ impl Sessions {
         }
         // Another call may have been here meanwhile, and even have logged in: its ring stays.
         let ring = library.sessions.rings().entry(whose.clone()).or_insert_with(|| Arc::new(stored)).clone();
-        Ok(Keeper { library: library.clone(), whose, ring })
+        Ok(Keeper { shared: library.clone(), whose, ring })
     }
 
     fn rings(&self) -> MutexGuard<'_, HashMap<Whose, Arc<Ring>>> {
@@ -106,13 +106,13 @@ impl Keeper {
 
     /// In memory at once; on disk when this returns. What cannot be written down serves until the service stops.
     pub(super) async fn keep(&self, name: &str, secret: Secret) {
-        let sealed = self.library.vault.seal_as(&self.whose.seal(name), secret.reveal().as_bytes());
+        let sealed = self.shared.vault.seal_as(&self.whose.seal(name), secret.reveal().as_bytes());
         self.ring.put(name, Arc::new(secret));
         let backend = self.whose.backend.clone();
         let written = match sealed {
             Ok(sealed) => {
-                let put = PutSession { backend, name: name.to_owned(), sealed, at: self.library.clock.now() };
-                self.library.store.write(Lane::Flow, put).await.map_err(anyhow::Error::from)
+                let put = PutSession { backend, name: name.to_owned(), sealed, at: self.shared.clock.now() };
+                self.shared.store.write(Lane::Flow, put).await.map_err(anyhow::Error::from)
             }
             Err(error) => Err(error),
         };
