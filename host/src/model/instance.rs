@@ -72,6 +72,15 @@ impl InstanceState {
 }
 
 impl Order {
+    /// What a composer is asked for: the shape, and under the property `networks` what it calls the networks that were ordered.
+    pub fn shape_for(&self, composer: &Name) -> Shape {
+        let mut shape = self.shape.clone();
+        if let Some(networks) = self.networks.get(composer) {
+            shape.properties.insert("networks".into(), Value::Object(networks.clone()));
+        }
+        shape
+    }
+
     pub fn erasure(&self) -> Erasure {
         Erasure { level: self.erase, eraser: self.eraser }
     }

@@ -50,6 +50,8 @@ pub struct Elsewhere {
     pub ironic_password: Option<String>,
     /// Tokens: where they are asked for, and the password of [`Options::ironic`]'s `keystone.user`.
     pub keystone: Option<(String, String)>,
+    /// The certificates that are trusted for `ironic`, PEM.
+    pub ca: Option<String>,
 }
 
 /// What the simulated BMCs let in: a canary that must be found in no row and no log.
@@ -138,8 +140,9 @@ impl Stack {
             boot_iso: "http://images.example/cirros.iso".into(),
             ironic_password: None,
             keystone: None,
+            ca: None,
         };
-        let Elsewhere { ironic: ironic_url, bmc_address, boot_iso, ironic_password, keystone } =
+        let Elsewhere { ironic: ironic_url, bmc_address, boot_iso, ironic_password, keystone, ca } =
             options.elsewhere.as_ref().unwrap_or(&simulated);
         let valence = json!({
             "plugin": self.service.digest("valence-redfish").await?,
@@ -154,7 +157,7 @@ impl Stack {
             auth = json!({"basic": {"username": "admin", "password_secret": "ironic-password"}});
         }
         let places = ["bmc-address", "bmc-username", "bmc-password"];
-        let mut endpoints = json!({"ironic": {"url": ironic_url, "auth": auth}});
+        let mut endpoints = json!({"ironic": {"url": ironic_url, "auth": auth, "tls": {"ca": ca}}});
         let mut grants = places.map(|place| json!({"place": place, "of": "pod-a"})).to_vec();
         if let Some((url, password)) = keystone {
             api.put("/v1/secrets/keystone-password", &json!({"value": password})).await?.ok()?;

@@ -132,6 +132,20 @@ async fn what_valence_cannot_express_is_refused_before_anything_is_touched() {
     nothing_left(&stack).await;
 }
 
+#[tokio::test]
+async fn what_a_backend_calls_a_network_is_passed_to_it() {
+    let stack = Stack::start().await.unwrap();
+    let api = &stack.service.api;
+    let network = json!({"name": "blue", "backends": {"ironic-1": {}, "pod-a": {"vlan": 7}}});
+    api.put("/v1/networks/blue", &network).await.unwrap().ok().unwrap();
+    let order = json!({"name": "web", "flavor": "small", "image": "cirros", "networks": ["blue"]});
+    let made = api.post("/v1/instances", &order).await.unwrap().ok().unwrap();
+    let failed = stack.service.instance_in(made["id"].as_str().unwrap(), "failed").await.unwrap();
+    // Valence has no networks, and says so before anything is touched.
+    assert!(failed["reason"].as_str().unwrap().contains("networks"), "{failed}");
+    nothing_left(&stack).await;
+}
+
 fn text(body: &Value, field: &str) -> String {
     body[field].as_str().unwrap_or_default().to_owned()
 }

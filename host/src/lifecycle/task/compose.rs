@@ -44,7 +44,8 @@ impl Task<Create> for Compose {
             Err(fault) => return failed(fault),
         };
         cx.calls(holding.backend.as_str(), composer.plugin());
-        let answer = composer.compose(call(cx, None), &holding.mark, &create.order.shape).await;
+        let want = create.order.shape_for(&holding.backend);
+        let answer = composer.compose(call(cx, None), &holding.mark, &want).await;
         cx.saw(answer.exchanges);
         settle(cx, answer.result, |cx, node| {
             cx.note(format!("composed as {}", node.handle));
