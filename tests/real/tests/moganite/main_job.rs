@@ -16,7 +16,7 @@ async fn a_composed_instance_lives_and_ends_on_a_real_ironic() {
     assert_eq!(world.nodes().await, Vec::<Value>::new());
 
     let id = world.create("web", "small").await;
-    let active = world.stack.service.instance(&id, "ended", |instance| instance["state"] != "creating").await.unwrap();
+    let active = world.ended(&id).await;
     assert_eq!(active["state"], "active", "{active}");
     let nodes = world.nodes().await;
     assert_eq!(nodes.len(), 1);
@@ -38,7 +38,7 @@ async fn a_composed_instance_lives_and_ends_on_a_real_ironic() {
     assert!(!contains(&world.stack.written().unwrap(), BMC_PASSWORD), "in the state folder or the log");
 
     let flow = world.stack.delete(&id).await.unwrap();
-    world.stack.service.instance_gone(&id).await.unwrap();
+    world.gone(&id).await;
     world.nothing_left(0).await;
 
     // Off and gone from Ironic first, then released.
@@ -57,14 +57,18 @@ async fn a_composed_instance_lives_and_ends_on_a_real_ironic() {
 #[tokio::test]
 async fn without_a_boot_image_the_deploy_is_reverted_and_nothing_is_left() {
     let world = World::start(Options::default()).await;
-    let image = json!({"name": "cirros", "backends": {"ironic-1": {"boot_iso": "http://127.0.0.1:9/none.iso"}}});
-    world.stack.service.api.put("/v1/images/cirros", &image).await.unwrap().ok().unwrap();
-    let id = world.create("web", "small").await;
-    let failed = world.stack.service.instance(&id, "ended", |instance| instance["state"] != "creating").await.unwrap();
-    assert_eq!(failed["state"], "failed");
-    assert!(failed["reason"].as_str().unwrap().len() > 20, "{failed}");
-    world.nothing_left(0).await;
-    world.stack.delete_and_wait(&id).await.unwrap();
+    // None at all, and one that the BMC cannot reach.
+    for image in [json!({}), json!({"boot_iso": "http://127.0.0.1:9/none.iso"})] {
+        let image = json!({"name": "cirros", "backends": {"ironic-1": image}});
+        world.stack.service.api.put("/v1/images/cirros", &image).await.unwrap().ok().unwrap();
+        let id = world.create("web", "small").await;
+        let failed = world.ended(&id).await;
+        assert_eq!(failed["state"], "failed");
+        assert!(failed["reason"].as_str().unwrap().len() > 20, "{failed}");
+        world.nothing_left(0).await;
+        world.stack.delete(&id).await.unwrap();
+        world.gone(&id).await;
+    }
 }
 
 #[tokio::test]
@@ -72,7 +76,7 @@ async fn two_creates_at_once_get_two_machines() {
     let world = World::start(Options::default()).await;
     let ids = [world.create("a", "small").await, world.create("b", "small").await];
     for id in &ids {
-        world.stack.service.instance_in(id, "active").await.unwrap();
+        assert_eq!(world.ended(id).await["state"], "active");
     }
     let nodes = world.nodes().await;
     let systems: std::collections::BTreeSet<_> =
@@ -82,7 +86,7 @@ async fn two_creates_at_once_get_two_machines() {
         world.stack.delete(id).await.unwrap();
     }
     for id in &ids {
-        world.stack.service.instance_gone(id).await.unwrap();
+        world.gone(id).await;
     }
     world.nothing_left(0).await;
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::world::World;
-use real::{Auth, Options, RealIronic, Release};
+use real::{Auth, Certificate, Options, RealIronic, Release, Tls};
 use scenarios::BMC_PASSWORD;
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ async fn eight_creates_for_four_servers_give_four_and_nothing_stays_claimed() {
         world.stack.delete(id).await.unwrap();
     }
     for id in &ids {
-        world.stack.service.instance_gone(id).await.unwrap();
+        world.gone(id).await;
     }
     world.nothing_left(4).await;
     let allocations = world.ironic.ironic_get("/v1/allocations").await.unwrap();
@@ -108,15 +108,19 @@ async fn a_server_whose_bmc_was_away_is_quarantined_and_another_one_is_taken() {
     let running: Vec<_> = world.nodes().await.into_iter().filter(|node| node["provision_state"] == "active").collect();
     assert_eq!(running.len(), 1);
     assert_eq!(running[0]["uuid"], good.as_str());
-    world.stack.delete_and_wait(&id).await.unwrap();
+    world.stack.delete(&id).await.unwrap();
+    world.gone(&id).await;
     world.nothing_left(2).await;
 }
 
 #[tokio::test]
 async fn with_tokens_that_live_for_seconds_creates_and_deletes_go_on() {
-    let options = Options { auth: Auth::Keystone, token_life_s: 4, ..Options::default() };
+    let options = Options { auth: Auth::Keystone, token_life_s: 8, ..Options::default() };
     let world = World::start(options).await;
-    let ids = [world.create("a", "small").await, world.create("b", "small").await];
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        ids.push(world.create(name, "small").await);
+    }
     for id in &ids {
         let ended = world.ended(id).await;
         assert_eq!(ended["state"], "active", "{}", ended["reason"]);
@@ -139,7 +143,7 @@ async fn with_tokens_that_live_for_seconds_creates_and_deletes_go_on() {
         world.stack.delete(id).await.unwrap();
     }
     for id in &ids {
-        world.stack.service.instance_gone(id).await.unwrap();
+        world.gone(id).await;
     }
     world.nothing_left(0).await;
 }
@@ -150,6 +154,39 @@ async fn a_release_two_years_older_carries_the_main_job() {
     let id = world.create("web", "small").await;
     let ended = world.ended(&id).await;
     assert_eq!(ended["state"], "active", "{}", ended["reason"]);
-    world.stack.delete_and_wait(&id).await.unwrap();
+    world.stack.delete(&id).await.unwrap();
+    world.gone(&id).await;
+    world.nothing_left(0).await;
+}
+
+#[tokio::test]
+async fn over_tls_our_own_authority_is_trusted_and_a_wrong_certificate_is_refused() {
+    let mut good = None;
+    let world = World::behind(Options::default(), |upstream| {
+        let tls = good.insert(Tls::start(upstream, Certificate::Good).unwrap());
+        Some((tls.url(), tls.authority.clone()))
+    })
+    .await;
+    let id = world.create("web", "small").await;
+    let ended = world.ended(&id).await;
+    assert_eq!(ended["state"], "active", "{}", ended["reason"]);
+    world.stack.delete(&id).await.unwrap();
+    world.gone(&id).await;
+
+    // The same Ironic behind a certificate of somebody else.
+    let wrong = Tls::start(&world.tap.url(), Certificate::OfAnotherAuthority).unwrap();
+    let api = &world.stack.service.api;
+    let bound = api.get("/v1/backends/ironic-1").await.unwrap().ok().unwrap();
+    let authority = good.as_ref().unwrap().authority.clone();
+    let changed = json!({
+        "plugin": bound["digest"], "settings": bound["settings"], "grants": bound["grants"],
+        "endpoints": {"ironic": {"url": wrong.url(), "tls": {"ca": authority}}},
+    });
+    api.clone().always("if-match", "*").put("/v1/backends/ironic-1", &changed).await.unwrap().ok().unwrap();
+    let before = world.tap.exchanges().len();
+    let tested = api.post("/v1/backends/ironic-1/test", &json!({})).await.unwrap().ok().unwrap();
+    assert_eq!(tested["ok"], false);
+    assert!(tested.to_string().to_lowercase().contains("certificate"), "{tested}");
+    assert_eq!(world.tap.exchanges().len(), before, "nothing was sent");
     world.nothing_left(0).await;
 }

@@ -13,12 +13,19 @@ pub(crate) struct World {
 impl World {
     /// What is composed is one of the emulator's four systems.
     pub(crate) async fn start(options: real::Options) -> Self {
+        Self::behind(options, |_| None).await
+    }
+
+    /// With something in front of Ironic: `front` gets the address and answers another one, and whom to trust there.
+    pub(crate) async fn behind(options: real::Options, front: impl FnOnce(&str) -> Option<(String, String)>) -> Self {
         let options = real::Options { systems: 4, bmc_password: BMC_PASSWORD.into(), ..options };
         let ironic_password = (options.auth == Auth::Basic).then(|| options.ironic_password.clone());
         let ironic = RealIronic::start(options).await.unwrap();
         let tap = Tap::start(&ironic.ironic_url).unwrap();
+        let (url, ca) = front(&tap.url()).map_or((tap.url(), None), |(url, ca)| (url, Some(ca)));
         let elsewhere = Elsewhere {
-            ironic: tap.url(),
+            ironic: url,
+            ca,
             bmc_address: ironic.redfish_url.clone(),
             boot_iso: ironic.boot_iso_url.clone(),
             ironic_password,
@@ -47,9 +54,25 @@ impl World {
         self.stack.create(name, flavor).await.unwrap().0
     }
 
-    /// The instance when it is not `creating` any more.
+    /// The instance when it is not `creating` any more. A real Ironic takes its time on two busy cores.
     pub(crate) async fn ended(&self, id: &str) -> Value {
-        self.stack.service.instance(id, "ended", |instance| instance["state"] != "creating").await.unwrap()
+        let path = format!("/v1/instances/{id}");
+        scenarios::until("the end of a create", std::time::Duration::from_secs(300), async || {
+            let instance = self.stack.service.api.get(&path).await?.ok()?;
+            Ok(Some(instance).filter(|instance| instance["state"] != "creating"))
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Returns when a deleted instance is gone.
+    pub(crate) async fn gone(&self, id: &str) {
+        let path = format!("/v1/instances/{id}");
+        scenarios::until("the end of a delete", std::time::Duration::from_secs(300), async || {
+            Ok((self.stack.service.api.get(&path).await?.status == 404).then_some(()))
+        })
+        .await
+        .unwrap();
     }
 
     /// Every machine is off, nothing is composed, and Ironic has no node but `preset` ones, unclaimed.
