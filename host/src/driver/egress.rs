@@ -235,11 +235,8 @@ impl Egress {
         let (bytes, took) = (body.len(), self.clock.now().saturating_sub(began));
 
         let brought = Brought { status: status.as_u16(), came: &came, passed: &mut headers, body: &mut body };
-        for Captured { session, value } in capture(&self.declared, at, brought) {
-            if let Some(value) = value {
-                self.sessions.keep(&session, value).await;
-            }
-        }
+        let captured = capture(&self.declared, at, brought).into_iter();
+        self.sessions.keep(captured.filter_map(|Captured { session, value }| Some((session, value?))).collect()).await;
         let echoes = self.echoes();
         echoes.hush_headers(&mut headers);
         let body = echoes.hush_body(body);

@@ -44,13 +44,12 @@ impl Sessions {
         }
         let kept = library.store.sessions(&whose.backend).await;
         let kept = kept.map_err(|error| Fault::new(FaultKind::Retry, format!("the store does not answer: {error}")))?;
+        // One of other endpoints does not open, and is no loss: the driver logs in again.
+        let open = |(name, sealed): (String, Vec<u8>)| {
+            library.vault.open_as(&whose.seal(&name), &sealed).ok().map(|secret| (name, Arc::new(secret)))
+        };
         let stored = Ring::default();
-        for (name, sealed) in kept {
-            // One of other endpoints does not open, and is no loss: the driver logs in again.
-            if let Ok(secret) = library.vault.open_as(&whose.seal(&name), &sealed) {
-                stored.put(&name, Arc::new(secret));
-            }
-        }
+        stored.put_all(&kept.into_iter().filter_map(open).collect::<Vec<_>>());
         // Another call may have been here meanwhile, and even have logged in: its ring stays.
         let ring = library.sessions.rings().entry(whose.clone()).or_insert_with(|| Arc::new(stored)).clone();
         Ok(Keeper { shared: library.clone(), whose, ring })
@@ -78,13 +77,16 @@ impl Ring {
         self.kept().get(name).and_then(|values| values.back().cloned())
     }
 
-    pub(super) fn put(&self, name: &str, secret: Arc<Secret>) {
+    /// Under one lock: nobody sees a part of them.
+    pub(super) fn put_all(&self, secrets: &[(String, Arc<Secret>)]) {
         let mut kept = self.kept();
-        let values = kept.entry(name.to_owned()).or_default();
-        values.retain(|value| value.reveal() != secret.reveal());
-        values.push_back(secret);
-        if values.len() > REMEMBERED {
-            values.pop_front();
+        for (name, secret) in secrets {
+            let values = kept.entry(name.clone()).or_default();
+            values.retain(|value| value.reveal() != secret.reveal());
+            values.push_back(secret.clone());
+            if values.len() > REMEMBERED {
+                values.pop_front();
+            }
         }
     }
 
@@ -104,21 +106,23 @@ impl Keeper {
         &self.ring
     }
 
-    /// In memory at once; on disk when this returns. What cannot be written down serves until the service stops.
-    pub(super) async fn keep(&self, name: &str, secret: Secret) {
-        let sealed = self.shared.vault.seal_as(&self.whose.seal(name), secret.reveal().as_bytes());
-        self.ring.put(name, Arc::new(secret));
-        let backend = self.whose.backend.clone();
-        let written = match sealed {
-            Ok(sealed) => {
-                let put = PutSession { backend, name: name.to_owned(), sealed, at: self.shared.clock.now() };
-                self.shared.store.write(Lane::Flow, put).await.map_err(anyhow::Error::from)
+    /// All that one answer brought: in memory together, before another call can use a part of it and be told the rest; on disk
+    /// when this returns. What cannot be written down serves until the service stops.
+    pub(super) async fn keep(&self, brought: Vec<(String, Secret)>) {
+        let brought: Vec<_> = brought.into_iter().map(|(name, secret)| (name, Arc::new(secret))).collect();
+        self.ring.put_all(&brought);
+        for (name, secret) in brought {
+            if let Err(error) = self.write_down(&name, &secret).await {
+                tracing::warn!(backend = %self.whose.backend, session = name, %error, "a session is kept in memory alone");
             }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = written {
-            tracing::warn!(backend = %self.whose.backend, session = name, %error, "a session is kept in memory alone");
         }
+    }
+
+    async fn write_down(&self, name: &str, secret: &Secret) -> anyhow::Result<()> {
+        let sealed = self.shared.vault.seal_as(&self.whose.seal(name), secret.reveal().as_bytes())?;
+        let backend = self.whose.backend.clone();
+        let put = PutSession { backend, name: name.to_owned(), sealed, at: self.shared.clock.now() };
+        Ok(self.shared.store.write(Lane::Flow, put).await?)
     }
 }
 
@@ -137,9 +141,9 @@ mod tests {
         let ring = Ring::default();
         assert!(ring.newest("token").is_none());
         for n in 0..20 {
-            ring.put("token", secret(&format!("value-{n}")));
+            ring.put_all(&[("token".to_owned(), secret(&format!("value-{n}")))]);
         }
-        ring.put("other", secret("value-x"));
+        ring.put_all(&[("other".to_owned(), secret("value-x"))]);
         assert_eq!(ring.newest("token").unwrap().reveal(), "value-19");
         let all = ring.all();
         assert_eq!(all.len(), REMEMBERED + 1);
@@ -150,7 +154,7 @@ mod tests {
     fn the_same_value_again_takes_no_room() {
         let ring = Ring::default();
         for _ in 0..20 {
-            ring.put("token", secret("same"));
+            ring.put_all(&[("token".to_owned(), secret("same"))]);
         }
         assert_eq!(ring.all().len(), 1);
     }

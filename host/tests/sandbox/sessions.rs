@@ -142,7 +142,8 @@ async fn calls_that_log_in_at_once_do_not_harm_each_other() {
     let (one, other) = tokio::join!(composer.compose(call(), &mark, &shape), composer.compose(call(), &mark, &shape));
     for answer in [one, other] {
         assert_eq!(facts(&answer)["subject"]["status"], 200);
-        assert!(!format!("{answer:?}").contains("c4nary"));
+        let told = format!("{answer:?}");
+        assert!(!told.contains("c4nary"), "{told}");
     }
 }
 

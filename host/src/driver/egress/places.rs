@@ -201,7 +201,7 @@ mod tests {
 
     fn ring() -> Ring {
         let ring = Ring::default();
-        ring.put("token", Arc::new(Secret::of("t0ken-1")));
+        ring.put_all(&[("token".to_owned(), Arc::new(Secret::of("t0ken-1")))]);
         ring
     }
 
