@@ -46,7 +46,7 @@ async fn a_session_goes_where_it_belongs_and_its_driver_sees_placeholders_alone(
 
     let got = rig.far.got();
     let lines: Vec<_> = got.iter().map(|got| got.line.as_str()).collect();
-    assert_eq!(lines, ["POST /base/login", "POST /base/work/7", "GET /base/work/7/state", "GET /base/subject"]);
+    assert_eq!(lines, ["POST /base/login", "POST /base/jobs/7", "GET /base/jobs/7/state", "GET /base/subject"]);
     assert_eq!(got[0].body, json!({ "users": { "root": { "Password": LOGIN } } }).to_string());
     assert_eq!(got[1].body, json!([{ "AccessToken": TOKEN }, { "AccessToken": TOKEN }]).to_string());
     assert_eq!(got[1].headers["content-length"], got[1].body.len().to_string());
@@ -166,7 +166,7 @@ async fn a_session_that_was_not_granted_is_denied() {
     revision.grants.retain(|grant| grant.place != "token");
     let answer = rig.bound(revision).await.compose(call(), &Mark("mg-a-1".into()), &shape()).await;
     let fault = answer.result.unwrap_err();
-    assert!(fault.message.contains("the gate denied GET http://far/work/7/state"), "{}", fault.message);
+    assert!(fault.message.contains("the gate denied GET http://far/jobs/7/state"), "{}", fault.message);
     assert!(fault.message.contains("x-auth-token") && fault.message.contains("granted"), "{}", fault.message);
 }
 

@@ -13,7 +13,7 @@ const TOKEN: &str = "{{session.token}}";
 pub(crate) fn log_in() -> Result<String, Fault> {
     let before = in_header(TOKEN)?;
     let login = far().post("/login", &json!({ "users": { "root": { "Password": PASSWORD } } }))?;
-    let body = far().post("/work/7", &json!([{ "AccessToken": TOKEN }, { "AccessToken": TOKEN }]))?;
+    let body = far().post("/jobs/7", &json!([{ "AccessToken": TOKEN }, { "AccessToken": TOKEN }]))?;
     let header = in_header(TOKEN)?;
     let subject = far().header("X-Subject-Token", SUBJECT).get("/subject")?;
     let all = [("before", before), ("login", login), ("body", body), ("header", header), ("subject", subject)];
@@ -30,22 +30,22 @@ pub(crate) fn elsewhere() -> Vec<String> {
     let far = far();
     vec![
         outcome("another header", far.clone().header("x-note", TOKEN).get("/work")),
-        outcome("a longer value", far.clone().header("x-auth-token", format!("Bearer {TOKEN}")).get("/work/7")),
-        outcome("a header of one's own", far.clone().header("x-auth-token", "forged").get("/work/7")),
-        outcome("a secret in the session's place", far.clone().header("x-auth-token", PASSWORD).get("/work/7")),
-        outcome("another session in its place", far.clone().header("x-auth-token", SUBJECT).get("/work/7")),
+        outcome("a longer value", far.clone().header("x-auth-token", format!("Bearer {TOKEN}")).get("/jobs/7")),
+        outcome("a header of one's own", far.clone().header("x-auth-token", "forged").get("/jobs/7")),
+        outcome("a secret in the session's place", far.clone().header("x-auth-token", PASSWORD).get("/jobs/7")),
+        outcome("another session in its place", far.clone().header("x-auth-token", SUBJECT).get("/jobs/7")),
         outcome("another path", far.clone().header("x-auth-token", TOKEN).get("/other")),
-        outcome("a path", far.get(&format!("/work/{TOKEN}"))),
-        outcome("another pointer", far.post("/work/7", &json!([{ "Note": TOKEN }]))),
-        outcome("deeper than the pointer", far.post("/work/7", &json!([[{ "AccessToken": TOKEN }]]))),
-        outcome("another method", far.put("/work/7", &json!([{ "AccessToken": TOKEN }]))),
+        outcome("a path", far.get(&format!("/jobs/{TOKEN}"))),
+        outcome("another pointer", far.post("/jobs/7", &json!([{ "Note": TOKEN }]))),
+        outcome("deeper than the pointer", far.post("/jobs/7", &json!([[{ "AccessToken": TOKEN }]]))),
+        outcome("another method", far.put("/jobs/7", &json!([{ "AccessToken": TOKEN }]))),
         outcome("the secret elsewhere", far.post("/login", &json!({ "Password": PASSWORD }))),
         outcome("no such secret", far.post("/login", &json!({ "users": { "a": { "Password": "{{secret.other}}" } } }))),
     ]
 }
 
 fn in_header(placeholder: &str) -> Result<Reply, Fault> {
-    far().header("X-Auth-Token", placeholder).get("/work/7/state")
+    far().header("X-Auth-Token", placeholder).get("/jobs/7/state")
 }
 
 fn far() -> Endpoint {
