@@ -1,9 +1,11 @@
 //! The loop: asks the store what is due, calls the task, asks `advance`, commits. Recovery is the same question.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::advance::{Limits, Next, Signals, Wake, advance};
@@ -230,7 +232,14 @@ impl Inner {
         let outcome = if flow.cancel && flow.position.phase == Phase::Forward && page.turns() {
             Outcome::Fail(Fault::new(FaultKind::Cancelled, "a user asked to stop"))
         } else {
-            page.call(&mut cx, &mut state).await
+            match AssertUnwindSafe(page.call(&mut cx, &mut state)).catch_unwind().await {
+                Ok(outcome) => outcome,
+                // What it left half-made is dropped with it; the flow waits, counts and goes on, and no other is touched.
+                Err(_) => {
+                    (state, cx.left) = (flow.state.clone(), Left::default());
+                    Outcome::retry("the task broke inside moganite; the log has where")
+                }
+            }
         };
         match self.commit(&flow, Some(&page), outcome, state, cx.left).await {
             // The driver named what another instance has: that answer is refused, and the flow turns round.

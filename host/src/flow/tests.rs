@@ -49,7 +49,9 @@ impl Task<Nothing> for Scripted {
 
     async fn execute(&self, cx: &mut Cx, _: &mut Nothing) -> Outcome {
         self.calls.lock().unwrap().push(format!("{} {}", self.name, cx.attempt));
-        self.answers.lock().unwrap().pop_front().unwrap_or(Outcome::Done)
+        let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Outcome::Done);
+        assert!(!matches!(&answer, Outcome::Fail(fault) if fault.message == PANIC), "as the script says");
+        answer
     }
 
     async fn revert(&self, _: &mut Cx, _: &mut Nothing) -> Outcome {
@@ -188,6 +190,9 @@ fn pending(seconds: u64) -> Outcome {
     Outcome::Pending { checkpoint: vec![7], after: Duration::from_secs(seconds), percent: None, note: "waits".into() }
 }
 
+/// The sentence of a fault at which a scripted task panics.
+const PANIC: &str = "panic";
+
 fn ended(flow: &Flow) -> bool {
     !flow.position.phase.runs()
 }
@@ -251,6 +256,20 @@ async fn after_a_restart_the_flow_goes_on_from_its_row() {
         ["one 1", "two 1", "two 2", "three 1", "four 1"],
         "the try that may have been cut counts"
     );
+}
+
+#[tokio::test]
+async fn a_task_that_panics_is_tried_again_and_its_flow_does_not_hang() {
+    let bench = Bench::new();
+    bench.answers(1, [Outcome::Fail(Fault::new(FaultKind::Broken, PANIC))]);
+    let (_, flow) = bench.create().await;
+    let _service = bench.serve();
+    let waits = bench.until(flow, |flow| flow.position.attempt == 2).await;
+    assert!(waits.progress.note.contains("broke inside moganite"), "{waits:?}");
+    bench.clock.advance(Duration::from_secs(60));
+    let end = bench.until(flow, ended).await;
+    assert_eq!(end.position.phase, Phase::Done);
+    assert_eq!(bench.calls(), ["one 1", "two 1", "two 2", "three 1", "four 1"]);
 }
 
 #[tokio::test]
