@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::place::{check_path, is_name};
 use super::{Invalid, Place, Session, Value};
@@ -158,11 +158,6 @@ impl Manifest {
 
     pub fn is_exclusive(&self, verb: &str) -> bool {
         self.exclusive.iter().any(|v| v == verb)
-    }
-
-    /// The settings' schema as an object, for showing.
-    pub fn schema(&self) -> Map<String, Json> {
-        self.settings.as_object().cloned().unwrap_or_default()
     }
 }
 
