@@ -3,14 +3,18 @@
 //! Read the modules in this order, bottom layer first. `model` is data and rules without IO. `store` is the only SQL. `flow` runs
 //! durable lists of tasks and knows no driver; `driver` loads and calls sandboxed components and knows no flow. `lifecycle` joins
 //! the two: what happens to an instance. `api` is HTTP in and out, `cli` the command line. Imports point down this list, never up;
-//! `tests/layers.rs` holds them to it.
+//! `tests/layers.rs` holds them to it. The feature `service`, on by default, is `driver` and all above.
 
+#[cfg(feature = "service")]
 pub mod api;
+#[cfg(feature = "service")]
 pub mod cli;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "service")]
 pub mod driver;
 pub mod flow;
+#[cfg(feature = "service")]
 pub mod lifecycle;
 pub mod model;
 pub mod store;
