@@ -4,6 +4,7 @@
 //! durable. `writer.rs` has the group commit, the other files one table each.
 
 mod backends;
+mod begin;
 mod catalog;
 mod effects;
 mod flows;
@@ -25,6 +26,7 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 
 pub use backends::WriteRevision;
+pub use begin::BeginFlow;
 pub use catalog::{Catalog, Remove};
 pub use effects::{Effect, Intent};
 pub use flows::{FlowUpdate, RetryFlow, Transition};

@@ -5,7 +5,7 @@
 mod plugins;
 mod workspace;
 
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
 
 use anyhow::{Result, bail};
 
@@ -19,6 +19,8 @@ cargo xtask test --real --only   those alone, as .ci/run does after `cargo xtask
 cargo xtask demo                 plugins, programs, then the main job before your eyes, on simulators
 cargo xtask up                   plugins, programs, then the service on simulators to try by hand, until Ctrl-C
 cargo xtask demo --with-leak     the same with a pod manager that keeps a node: must end with exit code 1
+cargo xtask bench engine         the flow engine beside the disk's limit and TaskFlow, judged by its goals: exit code 1 when one
+                                 is missed; [--quick] [--only GOAL]... for less
 cargo xtask help                 this text";
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         }
         ["up"] => up(&Workspace::find()?)?,
         ["demo", flags @ ..] => return demo(&Workspace::find()?, flags),
+        ["bench", what @ ..] => return bench(&Workspace::find()?, what),
         other => bail!("unknown command `{}`\n\n{HELP}", other.join(" ")),
     }
     Ok(ExitCode::SUCCESS)
@@ -69,9 +72,18 @@ fn test_real(workspace: &Workspace) -> Result<()> {
 fn demo(workspace: &Workspace, flags: &[&str]) -> Result<ExitCode> {
     make_everything(workspace)?;
     workspace.cargo("build the demo", &["build", "--package", "scenarios", "--bin", "demo"])?;
-    let code = workspace.status(&workspace.program("demo"), flags)?.code();
+    Ok(exit_code(workspace.status(&workspace.program("demo"), flags)?))
+}
+
+/// Runs the bench, built for speed, and answers its exit code.
+fn bench(workspace: &Workspace, what: &[&str]) -> Result<ExitCode> {
+    workspace.cargo("build the bench", &["build", "--release", "--package", "bench"])?;
+    Ok(exit_code(workspace.status(&workspace.target.join("release/bench"), what)?))
+}
+
+fn exit_code(status: ExitStatus) -> ExitCode {
     // Ended by a signal: no code.
-    Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
 /// Becomes the program, so that Ctrl-C and its exit code are its own.
