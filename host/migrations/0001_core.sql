@@ -1,9 +1,23 @@
 -- Integers inside, public ids in a side column; times are milliseconds since the epoch; bodies are JSON that SQL never looks into.
 
+-- While `frozen_at` or `restored_at` is set no flow is due and no mutating request leaves the gate.
 CREATE TABLE site (
-    one   INTEGER PRIMARY KEY CHECK (one = 1),
-    name  TEXT NOT NULL,
-    epoch INTEGER NOT NULL
+    one         INTEGER PRIMARY KEY CHECK (one = 1),
+    name        TEXT NOT NULL,
+    epoch       INTEGER NOT NULL,
+    frozen_at   INTEGER,
+    frozen_why  TEXT,
+    restored_at INTEGER
+) STRICT;
+
+-- What persons decided, for ever.
+CREATE TABLE audit (
+    n       INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    who     TEXT NOT NULL,
+    verb    TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    reason  TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE token (
@@ -68,8 +82,10 @@ CREATE TABLE revision (
 ) STRICT;
 
 CREATE TABLE backend (
-    name     TEXT PRIMARY KEY,
-    revision INTEGER NOT NULL REFERENCES revision (id)
+    name       TEXT PRIMARY KEY,
+    revision   INTEGER NOT NULL REFERENCES revision (id),
+    paused_at  INTEGER,
+    paused_why TEXT
 ) STRICT;
 
 CREATE TABLE instance (
@@ -92,7 +108,8 @@ CREATE TABLE instance (
 ) STRICT;
 CREATE INDEX instance_of_project ON instance (project, id) WHERE gone_at IS NULL;
 
--- The row is the truth about a flow. `wake` is NULL while it waits for another flow or for a person.
+-- The row is the truth about a flow. `wake` is NULL while it waits for another flow or for a person. `backend` is the one that the
+-- current task calls. `stopped_since`: one of several pauses has ended, and from when the clocks stand.
 CREATE TABLE flow (
     id         INTEGER PRIMARY KEY,
     public_id  TEXT NOT NULL UNIQUE,
@@ -114,6 +131,10 @@ CREATE TABLE flow (
     progress   TEXT NOT NULL,
     exclusive  TEXT,
     follows    TEXT,
+    backend    TEXT,
+    paused_at  INTEGER,
+    paused_why TEXT,
+    stopped_since INTEGER,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
@@ -122,6 +143,7 @@ CREATE INDEX flow_exclusive ON flow (exclusive, task_since, id) WHERE exclusive 
 CREATE INDEX flow_follows ON flow (follows) WHERE follows IS NOT NULL;
 CREATE INDEX flow_instance ON flow (instance, id);
 CREATE INDEX flow_project ON flow (project, id);
+CREATE INDEX flow_backend ON flow (backend) WHERE backend IS NOT NULL;
 
 CREATE TABLE event (
     n    INTEGER PRIMARY KEY,
@@ -131,7 +153,8 @@ CREATE TABLE event (
 ) STRICT;
 CREATE INDEX event_of_flow ON event (flow, seq);
 
--- What was taken, or may have been taken. Only the confirmed end of an undo deletes a row.
+-- What was taken, or may have been taken. Only the confirmed end of an undo deletes a row, or a person who writes it off. `owed_at`:
+-- since when it is a debt. `off_at`: when its machine was seen off.
 CREATE TABLE holding (
     id            INTEGER PRIMARY KEY,
     instance      TEXT NOT NULL,
@@ -147,7 +170,9 @@ CREATE TABLE holding (
     node          TEXT,
     state         TEXT NOT NULL,
     fault         TEXT,
-    since         INTEGER NOT NULL
+    since         INTEGER NOT NULL,
+    off_at        INTEGER,
+    owed_at       INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX holding_handle ON holding (backend, role, handle) WHERE handle IS NOT NULL;
 CREATE INDEX holding_instance ON holding (instance, id);

@@ -25,6 +25,7 @@ mod page;
 mod plugin_ref;
 mod plugins;
 mod quarantine;
+mod reason;
 mod requests;
 mod root;
 mod secrets;

@@ -66,12 +66,15 @@ impl Default for Sandbox {
 pub struct Flows {
     /// Task calls at once.
     pub at_once: usize,
-    /// Wait after the first failed attempt; doubles up to `backoff_max`.
+    /// Of them to one backend, so that one that does not answer leaves room for the others.
+    pub at_once_per_backend: usize,
+    /// Wait after the first failed attempt; doubles up to `backoff_max`, of an undo up to `revert_backoff_max`.
     pub backoff: Duration,
     pub backoff_max: Duration,
+    pub revert_backoff_max: Duration,
     /// Attempts of an execute before it counts as failed.
     pub attempts: u32,
-    /// Attempts of a revert before a person must look.
+    /// Attempts of a revert before a person must look: a day and more at the longest back-off.
     pub revert_attempts: u32,
     /// Time for one task in one round and direction, pending included.
     pub deadline: Duration,
@@ -85,10 +88,12 @@ impl Default for Flows {
     fn default() -> Self {
         Self {
             at_once: 64,
+            at_once_per_backend: 16,
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(60),
+            revert_backoff_max: Duration::from_secs(600),
             attempts: 8,
-            revert_attempts: 20,
+            revert_attempts: 160,
             deadline: Duration::from_secs(2 * 3600),
             longest_wait: Duration::from_secs(3600),
             observe_every: Duration::from_secs(60),

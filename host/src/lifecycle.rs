@@ -11,6 +11,7 @@ mod power;
 mod rebuild;
 mod rules;
 mod task;
+mod verbs;
 mod wishes;
 
 pub use wishes::Request;
@@ -70,6 +71,7 @@ impl Lifecycle {
             .with(create::composed(&store, &drivers))
             .with(create::preset(&store, &drivers))
             .with(delete::instance(&store, &drivers))
+            .with(delete::settle(&store, &drivers))
             .with(power::instance(&store, &drivers))
             .with(rebuild::instance(&store, &drivers));
         let runner = Runner::new(store.clone(), book.clone(), clock.clone(), site.clone(), patience.clone());
@@ -78,6 +80,7 @@ impl Lifecycle {
 
     /// Runs the flows until `stop` says so.
     pub async fn run(&self, stop: watch::Receiver<bool>) -> Result<(), Error> {
+        self.stand().await?;
         self.runner.take_over().await?;
         let observing = observe::run(&self.store, &self.drivers, &self.clock, self.observe_every);
         tokio::select! {
@@ -123,6 +126,10 @@ impl Lifecycle {
             Phase::NeedsOperator => {
                 let why = flow.fault.as_ref().map_or("it rests", |fault| fault.message.as_str());
                 format!("an operator must look: {why}")
+            }
+            Phase::Forward | Phase::Backward if flow.paused.is_some() => {
+                let why = flow.paused.as_ref().map_or("", |paused| paused.why.as_str());
+                format!("an operator paused it, its clocks stand: {why}")
             }
             Phase::Forward | Phase::Backward => match (flow.wake, flow.follows) {
                 (None, Some(before)) => format!("waits for flow {before} to end"),

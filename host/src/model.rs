@@ -2,8 +2,10 @@
 //!
 //! Nothing here waits, asks the time, speaks SQL or HTTP. serde is derived because a flow's state is stored and records are shown.
 
+mod audit;
 mod backend;
 mod characters;
+mod debt;
 mod fault;
 mod flavor;
 mod flow;
@@ -18,11 +20,13 @@ mod place;
 mod plugin;
 mod project;
 
+pub use audit::{Audit, By};
 pub use backend::{Access, Auth, Backend, Endpoint, Grant, Revision, Tls};
 pub use characters::Characters;
+pub use debt::{Debt, DebtKind};
 pub use fault::{Fault, FaultKind};
 pub use flavor::{Device, Erase, Eraser, Erasure, Flavor, Route, Shape};
-pub use flow::{Direction, Ending, Event, EventKind, Flow, Phase, Position, Progress};
+pub use flow::{Direction, Ending, Event, EventKind, Flow, Paused, Phase, Position, Progress};
 pub use holding::{Exchange, Holding, HoldingState, Quarantined, Role};
 pub use id::{Digest, FlowId, HoldingId, InstanceId, Mark, OperationId, RevisionId, Site};
 pub use image::Image;

@@ -3,6 +3,7 @@
 //! A write is a typed [`Operation`]: a few guarded statements in a savepoint, the guard first. Its answer comes after the commit is
 //! durable. `writer.rs` has the group commit, the other files one table each.
 
+mod audit;
 mod backends;
 mod begin;
 mod catalog;
@@ -11,6 +12,8 @@ mod flows;
 mod holdings;
 mod instances;
 mod observed;
+mod operators;
+mod pauses;
 mod quarantine;
 mod reader;
 mod rows;
@@ -29,10 +32,12 @@ pub use backends::WriteRevision;
 pub use begin::BeginFlow;
 pub use catalog::{Catalog, Remove};
 pub use effects::{Effect, Intent};
-pub use flows::{FlowUpdate, RetryFlow, Transition};
+pub use flows::{FlowUpdate, Transition};
 pub use holdings::{HoldingFilter, Undone};
 pub use instances::{CreateInstance, Created, DeleteInstance, Deleting, InstanceChange, StartFlow};
 pub use observed::{Watched, WriteObserved};
+pub use operators::{Abandon, HandOver, RetryFlow, WriteOff};
+pub use pauses::{Freeze, Pause, Resume, Standing, Stop, Thaw};
 pub use quarantine::ClearQuarantine;
 pub use secrets::{PutSecret, PutToken, RemoveSecret, RemoveToken, Token};
 pub use sessions::PutSession;
@@ -91,10 +96,12 @@ impl Store {
 
     /// Applies one operation and answers when it is durable.
     pub async fn write<O: Operation>(&self, lane: Lane, operation: O) -> Result<O::Answer> {
-        let touched = operation.flow();
+        let (touched, wakes) = (operation.flow(), operation.wakes_flows());
         let answer = self.writer.write(lane, operation).await?;
-        if let Some(flow) = touched {
+        if wakes {
             self.flows_changed.notify_one();
+        }
+        if let Some(flow) = touched {
             // Nobody listens most of the time.
             self.changes.send(flow).ok();
         }

@@ -13,15 +13,20 @@ use super::App;
 use super::body::Asked;
 use super::error::{Problem, Result};
 use crate::config::Config;
-use crate::model::{Name, Project, ProjectRole};
+use crate::model::{By, Name, Project, ProjectRole};
 use crate::store::Store;
 
 /// The project of who asks without a token.
 const DEFAULT: &str = "default";
 
+/// Who asks without a token, as the audit log knows it.
+const NOBODY: &str = "this machine";
+
 /// Who asks, and for which project.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
+    /// The token's name.
+    pub(super) name: String,
     pub(super) role: ProjectRole,
     /// Where new things go.
     pub(super) project: Project,
@@ -78,13 +83,18 @@ impl FromRequestParts<App> for Operator {
 }
 
 impl Caller {
+    /// This caller's decision, for the audit log.
+    pub(super) fn says(&self, reason: impl Into<String>) -> Result<By> {
+        Ok(By::checked(self.name.clone(), reason)?)
+    }
+
     pub(super) fn is_operator(&self) -> bool {
         self.role == ProjectRole::Operator
     }
 }
 
 async fn caller(parts: &mut Parts, app: &App, needed: ProjectRole) -> Result<Caller> {
-    let (role, own) = match bearer(&parts.headers)? {
+    let (name, role, own) = match bearer(&parts.headers)? {
         Some(text) => with_token(app, text).await?,
         None => without_token(app, &parts.headers).await?,
     };
@@ -102,27 +112,27 @@ async fn caller(parts: &mut Parts, app: &App, needed: ProjectRole) -> Result<Cal
     }
     let Asked(Query { project: asked }) = Asked::from_request_parts(parts, app).await?;
     if role == ProjectRole::Operator {
-        return Ok(Caller { role, project: asked.clone().unwrap_or(own), scope: asked });
+        return Ok(Caller { name, role, project: asked.clone().unwrap_or(own), scope: asked });
     }
     if asked.is_some_and(|asked| asked != own) {
         return Err(Problem::new("role-too-small", "only an operator looks into another project"));
     }
-    Ok(Caller { role, project: own.clone(), scope: Some(own) })
+    Ok(Caller { name, role, project: own.clone(), scope: Some(own) })
 }
 
-async fn with_token(app: &App, text: &str) -> Result<(ProjectRole, Project)> {
+async fn with_token(app: &App, text: &str) -> Result<(String, ProjectRole, Project)> {
     let token = app.store().token(token_hash(text)).await?;
     let token = token.ok_or_else(|| Problem::new("unknown-token", "no token of this installation has this text"))?;
-    Ok((token.role, token.project))
+    Ok((token.name.to_string(), token.role, token.project))
 }
 
-async fn without_token(app: &App, headers: &HeaderMap) -> Result<(ProjectRole, Project)> {
+async fn without_token(app: &App, headers: &HeaderMap) -> Result<(String, ProjectRole, Project)> {
     // The listener was checked at start; the last token may have gone since.
     if !app.config.listen.ip().is_loopback() || !app.store().tokens().await?.is_empty() {
         return Err(Problem::new("no-token", "the request carries no token"));
     }
     from_this_machine(headers, &app.config)?;
-    Ok((ProjectRole::Operator, Name::parse("project", DEFAULT)?))
+    Ok((NOBODY.to_owned(), ProjectRole::Operator, Name::parse("project", DEFAULT)?))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {

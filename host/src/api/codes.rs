@@ -65,6 +65,11 @@ const TABLE: &[Row] = &[
     row("swap-cannot-undo", 409, "The plugin cannot undo what is held", "take a plugin with the roles that the detail lists, or delete those instances first"),
     row("backend-probe-failed", 502, "The far side did not answer as it should", "look at the backend's endpoint and its service, then try again"),
     row("instance-busy", 409, "Another flow works on the instance", "wait until it ended: the instance names it"),
+    row("flow-ended", 409, "The flow ended", "there is nothing to pause any more"),
+    row("not-paused", 409, "It is not paused", "look at it: only what is paused is resumed"),
+    row("not-frozen", 409, "The service is not frozen", "there is nothing to unfreeze"),
+    row("plugin-not-bound", 409, "The backend was never bound to that plugin", "swap the backend to it first, then hand the flow over"),
+    row("no-such-debt", 409, "There is no such debt", "GET /v1/debts lists what is owed; an undo that is under way is no debt yet"),
     row("flow-does-not-rest", 409, "The flow does not wait for a person", "look at the flow: only one in needs-operator is retried"),
     // What the driver side refuses.
     row("plugin-not-a-component", 422, "The file is no component", "build it for wasm32-wasip2 and pack it with `moganite plugin pack`"),

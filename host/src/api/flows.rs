@@ -1,16 +1,17 @@
 //! Flows: what is done, what is waited for, and the whole timeline.
 
+mod verbs;
+
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
-use super::auth::{Caller, Operator, Reader};
-use super::body::{Asked, Id, Key};
+use super::auth::{Caller, Reader};
+use super::body::{Asked, Id};
 use super::error::{Problem, Result};
 use super::events::EventView;
 use super::page::{Page, Paging};
@@ -18,7 +19,7 @@ use super::time;
 use crate::model::{Direction, Event, Fault, FaultKind, Flow, FlowId, Phase};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(retry))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).merge(verbs::routes())
 }
 
 /// A durable list of tasks.
@@ -51,6 +52,8 @@ struct FlowView {
     plugin: Option<String>,
     /// A user asked to stop.
     cancel: bool,
+    /// An operator stopped it and its clocks stand: why; null while it runs.
+    paused: Option<String>,
     /// Why it turned round: the first cause.
     fault: Option<FaultView>,
     /// The flow that has to end before.
@@ -115,21 +118,6 @@ async fn show(Reader(caller): Reader, State(app): State<App>, Id(id): Id<FlowId>
     Ok(Json(view))
 }
 
-/// Lets a flow that needs an operator try again where it rested.
-#[utoipa::path(post, path = "/v1/flows/{id}/retry", tag = "flows", params(("id" = String, Path)), responses((status = 202, body = FlowView)))]
-async fn retry(
-    Operator(caller): Operator,
-    State(app): State<App>,
-    Id(id): Id<FlowId>,
-    _: Key,
-) -> Result<(StatusCode, Json<FlowView>)> {
-    of_caller(&app, &caller, id).await?;
-    app.lifecycle.retry(id).await?;
-    let flow = of_caller(&app, &caller, id).await?;
-    let view = whole(&app, flow, &caller).await?;
-    Ok((StatusCode::ACCEPTED, Json(view)))
-}
-
 /// A flow of another project is as unknown as one that never was.
 pub(super) async fn of_caller(app: &App, caller: &Caller, id: FlowId) -> Result<Flow> {
     let flow = app.store().flow(id).await?;
@@ -166,6 +154,7 @@ impl FlowView {
             backend: flow.progress.backend,
             plugin: flow.progress.plugin,
             cancel: flow.cancel,
+            paused: flow.paused.map(|paused| paused.why),
             fault: flow.fault.map(FaultView::from),
             follows: flow.follows.map(|id| id.to_string()),
             created_at: time::show(flow.created_at),

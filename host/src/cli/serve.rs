@@ -162,6 +162,9 @@ impl Options {
                 at_once: self.flows_at_once.unwrap_or(usual.at_once),
                 backoff: time(self.backoff_ms, usual.backoff),
                 backoff_max: time(self.backoff_max_ms, usual.backoff_max),
+                // Whoever shortens the one means the other, too.
+                revert_backoff_max: time(self.backoff_max_ms, usual.revert_backoff_max),
+                at_once_per_backend: usual.at_once_per_backend,
                 attempts: self.attempts.unwrap_or(usual.attempts),
                 revert_attempts: self.revert_attempts.unwrap_or(usual.revert_attempts),
                 deadline: time(self.deadline_ms, usual.deadline),

@@ -104,6 +104,12 @@ impl Target {
             })
             .and_then(|answer| self.proven(role, verb, answer, &exchanges))
             .map_err(|fault| with_denials(fault, &book));
+        // Whatever the driver made of it: it goes on when the service does.
+        let result = if book.has_held() {
+            Err(Fault::new(FaultKind::Retry, "a request was held back: the service is frozen or was restored"))
+        } else {
+            result
+        };
         Answer { result, exchanges }
     }
 

@@ -19,6 +19,7 @@ mod url;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -37,10 +38,11 @@ pub(super) use reach::reach;
 pub use reach::{Reached, Unreached};
 pub(super) use url::Base;
 
-use capture::{Brought, Captured, capture};
+use capture::{Brought, Captured, capture, is_login};
 use line::failure;
 use places::Unfilled;
 
+use super::library::Library;
 use super::secrets::Secret;
 use super::sessions::Keeper;
 use super::text;
@@ -76,6 +78,8 @@ pub(super) struct Egress {
     pub(super) response_body: usize,
     pub(super) clock: Clock,
     pub(super) book: Arc<Book>,
+    /// Somebody froze the service: what changes something is held back.
+    pub(super) shared: Arc<Library>,
 }
 
 /// A request, as places and sessions are found by it.
@@ -95,6 +99,8 @@ enum Stop {
     /// One sentence for people, after "was denied: ".
     Denied(String),
     Failed(Error),
+    /// Somebody froze the service.
+    Held,
     /// Answered by the gate itself: the driver must log in first.
     NoSession(String),
 }
@@ -155,6 +161,10 @@ impl WasiHttpHooks for Gate {
                 Ok(response) => answered(response),
                 Err(Stop::NoSession(name)) => answered(egress.no_session(entry, &name)),
                 Err(Stop::Failed(error)) => Err(error),
+                Err(Stop::Held) => {
+                    egress.book.hold();
+                    Err(Error::HttpRequestDenied)
+                }
                 Err(Stop::Denied(why)) => {
                     let what = text::plain(&format!("{method} http://{endpoint}{path}"), PATH);
                     tracing::warn!(target: "gate", request = what, why, "denied a driver's request");
@@ -194,6 +204,10 @@ impl Egress {
             return Err(denied("a placeholder in the path or query"));
         }
         let path = parts.uri.path();
+        let changes = !matches!(method, "GET" | "HEAD") && !is_login(&self.declared, At { endpoint, method, path });
+        if changes && self.shared.read_only.load(Ordering::SeqCst) {
+            return Err(Stop::Held);
+        }
         let (at, ring) = (At { endpoint, method, path }, self.sessions.ring());
         let filled = self.places.fill_headers(at, &parts.headers, ring)?;
         let url = bound.line.base.join(path, parts.uri.query()).map_err(Stop::Denied)?;

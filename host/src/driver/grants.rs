@@ -56,6 +56,7 @@ impl Target {
             response_body: sandbox.response_body,
             clock: self.shared.clock.clone(),
             book,
+            shared: self.shared.clone(),
         })
     }
 

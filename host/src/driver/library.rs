@@ -53,6 +53,8 @@ pub(super) struct Library {
     refused: RwLock<BTreeMap<String, Refusal>>,
     /// False until every file was read at least to its manifest: a digest that is not known may still come.
     listed: AtomicBool,
+    /// The gate lets nothing out that changes something.
+    pub(super) read_only: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -86,6 +88,7 @@ impl Library {
             known: RwLock::default(),
             refused: RwLock::default(),
             listed: AtomicBool::new(false),
+            read_only: AtomicBool::new(false),
             engine,
             sandbox,
             store,

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -165,6 +166,11 @@ impl Drivers {
     /// Whether a far side answers at the URL that it is bound to. No driver runs, no credential is sent.
     pub async fn check_endpoint(&self, endpoint: &Endpoint) -> Result<Reached, Unreached> {
         reach(endpoint, &self.0.clock).await
+    }
+
+    /// From now on the gate holds back every request that changes something, but for logins; or no longer.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.0.read_only.store(read_only, Ordering::SeqCst);
     }
 
     pub fn vault(&self) -> &Vault {

@@ -21,8 +21,12 @@ pub struct Limits {
     pub revert_attempts: u32,
     /// False for a flow that is itself an undo: it has nowhere to turn and asks for an operator instead.
     pub turns: bool,
+    /// True for a flow that is never given up: whatever fails is tried again.
+    pub patient: bool,
     pub backoff: Duration,
     pub backoff_max: Duration,
+    /// The longest back-off of an undo, and of a flow that does not turn: it is tried for a day and more.
+    pub revert_backoff_max: Duration,
 }
 
 /// What is known beside the outcome.
@@ -61,6 +65,9 @@ pub fn advance(at: Position, outcome: &Outcome, signals: Signals, limits: &Limit
     match (at.phase, outcome) {
         (Forward, Done) if at.task + 1 == limits.tasks => end(at, Phase::Done),
         (Forward, Done) => begin(at, Forward, at.task + 1, at.round),
+        (Forward, Retry { fault, .. } | Fail(fault)) if limits.patient => slowly(at, fault, limits),
+        (Forward, Pending { after, .. }) if limits.patient => stay(at, 1, *after),
+
         (Forward, Pending { .. } | Retry { .. }) if signals.cancelled => turn(at, cancelled(), limits),
         (Forward, Pending { note, .. }) if signals.overdue => turn(at, overdue(note), limits),
         (Forward, Retry { fault, .. }) if signals.overdue => turn(at, overdue(&fault.message), limits),
@@ -77,7 +84,9 @@ pub fn advance(at: Position, outcome: &Outcome, signals: Signals, limits: &Limit
         (Backward, Fail(fault)) => rest(at, fault.clone()),
 
         (_, Pending { after, .. }) => stay(at, 1, *after),
-        (_, Retry { after, .. }) => stay(at, at.attempt + 1, after.unwrap_or_else(|| backoff(at.attempt, limits))),
+        (_, Retry { after, .. }) => {
+            stay(at, at.attempt.saturating_add(1), after.unwrap_or_else(|| backoff(at, limits)))
+        }
         (phase, Done) => end(at, phase),
         (_, Fail(fault)) => rest(at, fault.clone()),
     }
@@ -114,9 +123,16 @@ fn attempts(limits: &Limits) -> u32 {
     if limits.turns { limits.attempts } else { limits.revert_attempts }
 }
 
-fn backoff(attempt: u32, limits: &Limits) -> Duration {
-    let doubled = limits.backoff.saturating_mul(1 << attempt.saturating_sub(1).min(20));
-    doubled.min(limits.backoff_max)
+fn backoff(at: Position, limits: &Limits) -> Duration {
+    let doubled = limits.backoff.saturating_mul(1 << at.attempt.saturating_sub(1).min(20));
+    let undoes = at.phase == Phase::Backward || !limits.turns;
+    doubled.min(if undoes { limits.revert_backoff_max } else { limits.backoff_max })
+}
+
+/// What a far side says to wait is a floor, never a reason to come sooner.
+fn slowly(at: Position, fault: &Fault, limits: &Limits) -> Next {
+    let asked = fault.after_ms.map(Duration::from_millis).unwrap_or_default();
+    stay(at, at.attempt.saturating_add(1), asked.max(backoff(at, limits)))
 }
 
 fn cancelled() -> Fault {

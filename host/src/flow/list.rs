@@ -24,6 +24,7 @@ pub struct List<S> {
     fallback: Option<(u32, Tasks<S>)>,
     again: Again<S>,
     turns: bool,
+    patient: bool,
     ends: Ends<S>,
 }
 
@@ -36,6 +37,7 @@ impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> List<S> {
             fallback: None,
             again: |_, _, _| None,
             turns: true,
+            patient: false,
             ends: |_, _, _, _| Vec::new(),
         }
     }
@@ -64,6 +66,13 @@ impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> List<S> {
     #[must_use]
     pub fn never_turns(mut self) -> Self {
         self.turns = false;
+        self
+    }
+
+    /// It never turns, never rests, and is never given up: what fails is tried again, as slowly as the back-off goes.
+    #[must_use]
+    pub fn never_gives_up(mut self) -> Self {
+        (self.turns, self.patient) = (false, true);
         self
     }
 
@@ -116,6 +125,7 @@ pub(super) trait Page: Send + Sync {
     fn names(&self, round: u32) -> Vec<&'static str>;
     fn again(&self, state: &[u8], round: u32, cause: &Fault) -> Option<u32>;
     fn turns(&self) -> bool;
+    fn is_patient(&self) -> bool;
     fn begin(&self, begin: &Begin, state: &[u8]) -> Vec<Effect>;
     async fn call(&self, cx: &mut Cx, state: &mut Vec<u8>) -> Outcome;
     fn end(&self, instance: InstanceId, state: &[u8], phase: Phase, fault: Option<&Fault>) -> Vec<Effect>;
@@ -133,6 +143,10 @@ impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> Page for List<S> {
 
     fn turns(&self) -> bool {
         self.turns
+    }
+
+    fn is_patient(&self) -> bool {
+        self.patient
     }
 
     fn begin(&self, begin: &Begin, state: &[u8]) -> Vec<Effect> {

@@ -1,6 +1,6 @@
 //! The loop: asks the store what is due, calls the task, asks `advance`, commits. Recovery is the same question.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Flows;
 use crate::model::{
     Direction, Event, EventKind, Fault, FaultKind, Flow, FlowId, InstanceId, Millis, Name, Phase, Position, Progress,
-    Site,
+    Role, Site,
 };
 use crate::store::{self, Effect, FlowUpdate, Store, Transition};
 
@@ -34,8 +34,8 @@ struct Inner {
     site: Site,
     patience: Patience,
     room: Arc<Semaphore>,
-    /// Flows with a call under way: due in the store, and not to be called twice.
-    under_way: Mutex<HashSet<FlowId>>,
+    /// Flows with a call under way, and the backend that it goes to: due in the store, and not to be called twice.
+    under_way: Mutex<HashMap<FlowId, Option<Name>>>,
     /// Flows with a call whose outcome could not be stored: its next try is not the first.
     lost: Mutex<HashSet<FlowId>>,
     one_ended: Notify,
@@ -72,6 +72,8 @@ pub fn first(
         progress: Progress::default(),
         exclusive: None,
         follows: None,
+        backend: None,
+        paused: None,
         created_at: now,
         updated_at: now,
     };
@@ -112,6 +114,50 @@ impl Runner {
         self.0.store.take_over(self.0.clock.now()).await
     }
 
+    /// An operator's word in place of a task that a flow rests at: it counts as done, and what its undo would have given back as gone.
+    ///
+    /// `also` is committed with it. None: the flow does not rest.
+    pub fn skipped(&self, flow: &Flow, note: &str, also: Vec<Effect>) -> Option<Transition> {
+        let (page, flow) = self.rested(flow)?;
+        let begin = self.0.begin(&flow, flow.position);
+        let mut effects = written_off(&page.begin(&begin, &flow.state));
+        effects.extend(also);
+        let left = Left { effects, note: Some(note.to_owned()), kind: Some(EventKind::Skipped), ..Left::default() };
+        Some(self.0.transition(&flow, Some(&page), Outcome::Done, flow.state.clone(), left).0)
+    }
+
+    /// The end of a flow that rests, whatever it still holds. None: it does not rest.
+    pub fn abandoned(&self, flow: &Flow, note: &str, also: Vec<Effect>) -> Option<Transition> {
+        let (page, at) = self.rested(flow)?;
+        let left =
+            Left { effects: also, note: Some(note.to_owned()), kind: Some(EventKind::Abandoned), ..Left::default() };
+        // As if it came to rest once more: that begins no other task.
+        let why = flow.fault.clone().unwrap_or_else(|| Fault::new(FaultKind::Broken, note));
+        let (mut end, _) = self.0.transition(&at, Some(&page), Outcome::Fail(why), at.state.clone(), left);
+        let phase = if page.turns() { Phase::Reverted } else { Phase::Done };
+        end.update.position = Position { phase, ..flow.position };
+        (end.update.wake, end.update.task_over) = (None, true);
+        Some(end)
+    }
+
+    /// Which role's undo a flow rests at; none for a task that gives nothing back.
+    pub fn rests_at(&self, flow: &Flow) -> Option<Role> {
+        let (page, flow) = self.rested(flow)?;
+        let begun = page.begin(&self.0.begin(&flow, flow.position), &flow.state);
+        begun.iter().find_map(|effect| match effect {
+            Effect::BeginUndo { role, .. } => Some(*role),
+            _ => None,
+        })
+    }
+
+    /// A flow that needs an operator, as it stood before it rested.
+    fn rested(&self, flow: &Flow) -> Option<(Arc<dyn Page>, Flow)> {
+        let page = self.0.book.page(&flow.kind, flow.version)?;
+        let phase = if page.turns() { Phase::Backward } else { Phase::Forward };
+        let position = Position { phase, ..flow.position };
+        (flow.position.phase == Phase::NeedsOperator).then(|| (page, Flow { position, ..flow.clone() }))
+    }
+
     /// Runs what is due until `stop` says so; calls under way are cut, as a crash would cut them.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
         loop {
@@ -139,10 +185,10 @@ impl Runner {
     async fn start_due(&self) -> store::Result<Option<Millis>> {
         let inner = &self.0;
         let now = inner.clock.now();
-        let under_way = inner.under_way().len();
-        for flow in inner.store.due_flows(now, under_way + inner.patience.at_once).await? {
+        let (under_way, full) = inner.calls();
+        for flow in inner.store.due_flows(now, under_way + inner.patience.at_once, &full).await? {
             let Ok(room) = inner.room.clone().try_acquire_owned() else { break };
-            if !inner.under_way().insert(flow.id) {
+            if !inner.has_room_at(flow.backend.as_ref()) || !inner.begins(&flow) {
                 continue;
             }
             let runner = self.clone();
@@ -176,9 +222,51 @@ impl Inner {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn under_way(&self) -> std::sync::MutexGuard<'_, HashSet<FlowId>> {
-        // A panicking task leaves the set whole.
+    fn under_way(&self) -> std::sync::MutexGuard<'_, HashMap<FlowId, Option<Name>>> {
+        // A panicking task leaves the map whole.
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many calls are under way, and the backends that have as many as they may.
+    fn calls(&self) -> (usize, Vec<Name>) {
+        let under_way = self.under_way();
+        let mut of: HashMap<&Name, usize> = HashMap::new();
+        for backend in under_way.values().flatten() {
+            *of.entry(backend).or_default() += 1;
+        }
+        let full = of.into_iter().filter(|(_, calls)| *calls >= self.patience.at_once_per_backend);
+        (under_way.len(), full.map(|(backend, _)| backend.clone()).collect())
+    }
+
+    /// A backend that does not answer must not take every place.
+    fn has_room_at(&self, backend: Option<&Name>) -> bool {
+        let Some(backend) = backend else { return true };
+        let calls = self.under_way().values().flatten().filter(|other| *other == backend).count();
+        calls < self.patience.at_once_per_backend
+    }
+
+    /// False when a call of it is under way.
+    fn begins(&self, flow: &Flow) -> bool {
+        match self.under_way().entry(flow.id) {
+            std::collections::hash_map::Entry::Occupied(_) => false,
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(flow.backend.clone());
+                true
+            }
+        }
+    }
+
+    /// Whether the call that follows at once may take the place of the one that ended.
+    fn goes_on(&self, flow: &Flow) -> bool {
+        let same = self.under_way().get(&flow.id).is_some_and(|backend| *backend == flow.backend);
+        if same {
+            return true;
+        }
+        let room = self.has_room_at(flow.backend.as_ref());
+        if room {
+            self.under_way().insert(flow.id, flow.backend.clone());
+        }
+        room
     }
 
     /// Steps one flow as long as it is due at once.
@@ -204,9 +292,8 @@ impl Inner {
 
     /// As it stands now, if it may go on without standing in line.
     async fn reload(&self, id: FlowId) -> Option<Flow> {
-        let flow = self.store.flow(id).await.ok().flatten()?;
-        let due = flow.exclusive.is_none() && flow.wake.is_some_and(|wake| wake <= self.clock.now());
-        (flow.position.phase.runs() && due).then_some(flow)
+        let flow = self.store.due_flow(id, self.clock.now()).await.ok().flatten()?;
+        self.goes_on(&flow).then_some(flow)
     }
 
     /// One call and its commit. True when the flow is due again at once.
@@ -261,6 +348,20 @@ impl Inner {
         state: Vec<u8>,
         left: Left,
     ) -> store::Result<bool> {
+        let (transition, due_now) = self.transition(flow, page, outcome, state, left);
+        self.store.transit(transition).await?;
+        Ok(due_now)
+    }
+
+    /// What the commit after a call writes, and whether the flow is due again at once.
+    fn transition(
+        &self,
+        flow: &Flow,
+        page: Option<&Arc<dyn Page>>,
+        outcome: Outcome,
+        state: Vec<u8>,
+        left: Left,
+    ) -> (Transition, bool) {
         let now = self.clock.now();
         let signals = Signals {
             cancelled: flow.cancel,
@@ -282,6 +383,7 @@ impl Inner {
         }
         let names = page.map(|page| page.names(flow.position.round)).unwrap_or_default();
         let progress = story::progress(&outcome, &next, left.backend.clone(), left.plugin.clone(), flow);
+        let backend = left.backend.clone();
         let event = Event {
             seq: 0,
             at: now,
@@ -289,7 +391,7 @@ impl Inner {
             direction: direction(flow.position.phase),
             round: flow.position.round,
             attempt: flow.position.attempt,
-            kind: story::kind(&outcome, &next),
+            kind: left.kind.unwrap_or_else(|| story::kind(&outcome, &next)),
             note: left.note.unwrap_or_else(|| story::note(&outcome, &next)),
             backend: left.backend,
             plugin: left.plugin,
@@ -307,10 +409,10 @@ impl Inner {
             },
             fault: fault_of_round(flow, &next),
             progress,
+            backend,
             task_over: next.task_over,
         };
-        self.store.transit(Transition { flow: flow.id, from: flow.revision, update, event, effects }).await?;
-        Ok(due_now)
+        (Transition { flow: flow.id, from: flow.revision, update, event, effects }, due_now)
     }
 
     fn limits(&self, page: Option<&Arc<dyn Page>>, round: u32) -> Limits {
@@ -319,8 +421,10 @@ impl Inner {
             attempts: self.patience.attempts,
             revert_attempts: self.patience.revert_attempts,
             turns: page.is_some_and(|page| page.turns()),
+            patient: page.is_some_and(|page| page.is_patient()),
             backoff: self.patience.backoff,
             backoff_max: self.patience.backoff_max,
+            revert_backoff_max: self.patience.revert_backoff_max,
         }
     }
 
@@ -334,6 +438,15 @@ impl Inner {
             site: self.site.clone(),
         }
     }
+}
+
+/// An undo that a person takes the place of.
+fn written_off(begun: &[Effect]) -> Vec<Effect> {
+    let role = begun.iter().find_map(|effect| match effect {
+        Effect::BeginUndo { instance, role } => Some(Effect::WriteOff { instance: *instance, role: *role }),
+        _ => None,
+    });
+    role.into_iter().collect()
 }
 
 fn direction(phase: Phase) -> Direction {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Direction, Exchange, Fault, FaultKind, FlowId, InstanceId, Mark, OperationId, Site};
+use crate::model::{Direction, EventKind, Exchange, Fault, FaultKind, FlowId, InstanceId, Mark, OperationId, Site};
 use crate::store::Effect;
 
 /// A task may be called again at any time with the same operation: it runs at least once.
@@ -91,6 +91,8 @@ pub(super) struct Left {
     pub backend: Option<String>,
     pub plugin: Option<String>,
     pub note: Option<String>,
+    /// In place of what the outcome says.
+    pub kind: Option<EventKind>,
 }
 
 impl Cx {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod stops;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -193,6 +195,21 @@ fn pending(seconds: u64) -> Outcome {
 /// The sentence of a fault at which a scripted task panics.
 const PANIC: &str = "panic";
 
+/// The backend `pod-a`, with these verbs one at a time.
+async fn bind(bench: &Bench, exclusive: &[&str]) {
+    let revision = Revision {
+        id: RevisionId(0),
+        backend: name("pod-a"),
+        digest: Digest::of(b"plugin"),
+        settings: serde_json::Map::new(),
+        endpoints: std::collections::BTreeMap::new(),
+        access: None,
+        grants: vec![],
+    };
+    let exclusive = exclusive.iter().map(|verb| (*verb).to_owned()).collect();
+    bench.store.write(Lane::Interactive, WriteRevision { revision, exclusive, after: None, at: 0 }).await.unwrap();
+}
+
 fn ended(flow: &Flow) -> bool {
     !flow.position.phase.runs()
 }
@@ -297,17 +314,7 @@ async fn a_delete_during_a_create_waits_for_it_to_turn_round_and_end() {
 #[tokio::test]
 async fn at_an_exclusive_backend_flows_take_turns_in_the_order_they_came() {
     let mut bench = Bench::new();
-    let revision = Revision {
-        id: RevisionId(0),
-        backend: name("pod-a"),
-        digest: Digest::of(b"plugin"),
-        settings: serde_json::Map::new(),
-        endpoints: std::collections::BTreeMap::new(),
-        access: None,
-        grants: vec![],
-    };
-    let write = WriteRevision { revision, exclusive: vec!["compose".into()], after: None, at: 0 };
-    bench.store.write(Lane::Interactive, write).await.unwrap();
+    bind(&bench, &["compose"]).await;
     bench.tasks[0].takes = Some(name("pod-a"));
     bench.answers(0, [pending(60)]);
     let (_, first) = bench.create().await;
@@ -324,20 +331,7 @@ async fn at_an_exclusive_backend_flows_take_turns_in_the_order_they_came() {
 #[tokio::test]
 async fn a_machine_of_another_instance_is_refused_and_left_for_a_person() {
     let bench = Bench::new();
-    let revision = Revision {
-        id: RevisionId(0),
-        backend: name("pod-a"),
-        digest: Digest::of(b"plugin"),
-        settings: serde_json::Map::new(),
-        endpoints: std::collections::BTreeMap::new(),
-        access: None,
-        grants: vec![],
-    };
-    bench
-        .store
-        .write(Lane::Interactive, WriteRevision { revision, exclusive: vec![], after: None, at: 0 })
-        .await
-        .unwrap();
+    bind(&bench, &[]).await;
     let node = |handle: &str| Node {
         handle: handle.into(),
         identity: Identity { system_uuid: None, serial: Some("S1".into()), macs: vec![] },
@@ -363,6 +357,7 @@ async fn a_machine_of_another_instance_is_refused_and_left_for_a_person() {
             task_since: 0,
             wake: None,
             fault: None,
+            backend: None,
             progress: Progress::default(),
             task_over: false,
         };

@@ -10,6 +10,7 @@ use crate::model::{Ending, Erasure, Fault, Instance, InstanceId, Invalid, Role};
 use crate::store::{Effect, InstanceChange, Store};
 
 pub(super) const KIND: &str = "instance.delete";
+pub(super) const SETTLE: &str = "instance.settle";
 pub(super) const VERSION: u32 = 1;
 
 /// 1. `undeploy`  powers off, erases as the flavor says
@@ -17,14 +18,23 @@ pub(super) const VERSION: u32 = 1;
 /// 3. `unclaim`   gives a pre-set node back
 /// 4. `release`   gives a composed one back to the pool
 ///
-/// It is an undo itself and never turns round: what fails is tried again, and then an operator must look.
+/// It is an undo itself and never turns round: what fails is tried again, and then an operator must look. When
+/// one of them does not end and the machine was seen off, the instance is gone and what is still held are debts.
 pub(super) fn instance(store: &Store, drivers: &Drivers) -> List<Delete> {
-    List::new(KIND, VERSION)
-        .then(Undo::of(Role::Deploy, store, drivers))
-        .then(Undo::of(Role::Enroll, store, drivers))
-        .then(Undo::of(Role::Claim, store, drivers))
-        .then(Undo::of(Role::Compose, store, drivers))
-        .never_turns()
+    undo_all(KIND, store, drivers).never_turns()
+}
+
+/// Settle the debts of an instance that is gone: the same, and tried again for as long as it takes.
+pub(super) fn settle(store: &Store, drivers: &Drivers) -> List<Delete> {
+    undo_all(SETTLE, store, drivers).never_gives_up()
+}
+
+fn undo_all(kind: &'static str, store: &Store, drivers: &Drivers) -> List<Delete> {
+    List::new(kind, VERSION)
+        .then(Undo::of(Role::Deploy, store, drivers).of_deleted())
+        .then(Undo::of(Role::Enroll, store, drivers).of_deleted())
+        .then(Undo::of(Role::Claim, store, drivers).of_deleted())
+        .then(Undo::of(Role::Compose, store, drivers).of_deleted())
         .ends(ends)
 }
 

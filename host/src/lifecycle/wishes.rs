@@ -3,10 +3,8 @@
 use super::{Error, Lifecycle, create, delete, power, rebuild, rules};
 use crate::driver::PowerWish;
 use crate::flow::first;
-use crate::model::{
-    Direction, Event, EventKind, FlowId, Instance, InstanceId, InstanceState, Name, Order, Phase, Project,
-};
-use crate::store::{self, CreateInstance, Created, DeleteInstance, Deleting, Lane, RetryFlow, StartFlow};
+use crate::model::{Direction, Event, EventKind, FlowId, Instance, InstanceId, InstanceState, Name, Order, Project};
+use crate::store::{self, CreateInstance, Created, DeleteInstance, Deleting, Lane, StartFlow};
 
 /// What a user orders.
 #[derive(Debug, Clone)]
@@ -115,18 +113,6 @@ impl Lifecycle {
         self.start(instance, kind, create::Create::on(order, enrolled).to_bytes()?).await
     }
 
-    /// A person looked: a flow that rests goes on where it rested.
-    pub async fn retry(&self, id: FlowId) -> Result<(), Error> {
-        let flow = self.store.flow(id).await?.ok_or_else(|| Error::NotFound { what: "flow", name: id.to_string() })?;
-        let phase = if self.book.turns(&flow.kind, flow.version) { Phase::Backward } else { Phase::Forward };
-        let event = self.wish(EventKind::Resumed, "an operator asked to try again");
-        let retried = self.store.write(Lane::Interactive, RetryFlow { flow: id, phase, event }).await;
-        retried.map_err(|error| match error {
-            store::Error::Refused(message) => Error::Refused { code: "flow-does-not-rest", message },
-            other => other.into(),
-        })
-    }
-
     async fn here(&self, project: Option<Project>, id: InstanceId) -> Result<Instance, Error> {
         match self.store.instance(project, id).await? {
             Some((instance, false)) => Ok(instance),
@@ -182,7 +168,7 @@ impl Lifecycle {
         Ok(order)
     }
 
-    fn wish(&self, kind: EventKind, note: &str) -> Event {
+    pub(super) fn wish(&self, kind: EventKind, note: &str) -> Event {
         Event {
             seq: 0,
             at: self.clock.now(),

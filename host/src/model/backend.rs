@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Digest, Name, RevisionId};
+use super::{Digest, Name, Paused, RevisionId};
 
 /// A backend as its newest revision has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Backend {
     pub name: Name,
     pub revision: Revision,
+    /// An operator stopped all flows that call it, their clocks stand.
+    pub paused: Option<Paused>,
 }
 
 /// Never changed once written: an operation ends on the revision it began with. Secret values are always the current ones.

@@ -90,8 +90,19 @@ pub struct Flow {
     pub exclusive: Option<String>,
     /// It becomes due when that flow ended.
     pub follows: Option<FlowId>,
+    /// Which backend the current task calls.
+    pub backend: Option<Name>,
+    /// A wish: an operator stopped it, its clocks stand.
+    pub paused: Option<Paused>,
     pub created_at: Millis,
     pub updated_at: Millis,
+}
+
+/// Since when, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    pub at: Millis,
+    pub why: String,
 }
 
 /// What it waits for, for people.
@@ -136,6 +147,12 @@ pub enum EventKind {
     Failed,
     CancelAsked,
     NeedsOperator,
+    Paused,
+    /// An operator let it go on.
     Resumed,
+    /// An operator took the place of a task.
+    Skipped,
+    HandedOver,
+    Abandoned,
     Ended,
 }

@@ -27,6 +27,10 @@ pub struct Holding {
     /// Why it is still here, when an undo did not end.
     pub fault: Option<Fault>,
     pub since: Millis,
+    /// When a read saw its machine off.
+    pub off_at: Option<Millis>,
+    /// Since when it is owed.
+    pub owed_at: Option<Millis>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

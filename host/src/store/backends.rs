@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rows::{all, from_json, from_text, one, to_json};
-use super::{Error, Operation, Result, Store};
+use super::{Error, Operation, Result, Store, pauses};
 use crate::model::{Access, Backend, Digest, Endpoint, Grant, Millis, Name, Revision, RevisionId, Role};
 
 /// The part of a revision that SQL never looks into.
@@ -85,9 +85,10 @@ impl Store {
 
     pub async fn backends(&self) -> Result<Vec<Backend>> {
         self.read(|db| {
-            all(db, "SELECT r.* FROM backend b JOIN revision r ON r.id = b.revision ORDER BY b.name", [], |row| {
+            let query = "SELECT r.*, b.paused_at, b.paused_why FROM backend b JOIN revision r ON r.id = b.revision ORDER BY b.name";
+            all(db, query, [], |row| {
                 let revision = read_revision(row)?;
-                Ok(Backend { name: revision.backend.clone(), revision })
+                Ok(Backend { name: revision.backend.clone(), paused: pauses::read(row)?, revision })
             })
         })
         .await

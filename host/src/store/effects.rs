@@ -4,8 +4,8 @@ use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
 use super::instances::{self, InstanceChange};
-use super::{Result, holdings, quarantine};
-use crate::model::{Fault, FlowId, HoldingId, InstanceId, Mark, Millis, Name, Node, OperationId, Role};
+use super::{Result, audit, holdings, quarantine};
+use crate::model::{By, Fault, FlowId, HoldingId, InstanceId, Mark, Millis, Name, Node, OperationId, Role};
 
 /// What a transition changes beside the flow itself.
 #[derive(Debug, Clone)]
@@ -49,6 +49,19 @@ pub enum Effect {
         cause: Fault,
     },
     Instance(InstanceChange),
+    /// A read saw the machine of this holding off.
+    SeenOff(HoldingId),
+    /// An operator says that nothing is left of what this instance holds of this role.
+    WriteOff {
+        instance: InstanceId,
+        role: Role,
+    },
+    /// What a person decided.
+    Audit {
+        by: By,
+        verb: &'static str,
+        subject: String,
+    },
 }
 
 /// The first word of a holding.
@@ -70,20 +83,37 @@ pub(super) fn apply(db: &Connection, flow: FlowId, effect: &Effect, at: Millis) 
         Effect::Trail { operation, checkpoint } => holdings::trail(db, operation, checkpoint),
         Effect::Hold { operation, handle, facts, node } => holdings::hold(db, operation, handle, facts, node.as_ref()),
         Effect::Dispute { operation, fault } => holdings::dispute(db, operation, fault),
-        Effect::BeginUndo { instance, role } => holdings::begin_undo(db, *instance, *role),
+        Effect::BeginUndo { instance, role } => {
+            holdings::begin_undo(db, *instance, *role)?;
+            calls_for(db, flow, *instance, *role)
+        }
         Effect::Settle(holding) => holdings::settle(db, *holding),
-        Effect::Owe { holding, fault } => holdings::owe(db, *holding, fault),
+        Effect::Owe { holding, fault } => holdings::owe(db, *holding, fault, at),
         Effect::Quarantine { backend, handle, cause } => quarantine::add(db, backend, handle, cause, at),
         Effect::Instance(change) => instances::change(db, change, at),
+        Effect::SeenOff(holding) => holdings::seen_off(db, *holding, at),
+        Effect::WriteOff { instance, role } => holdings::write_off(db, *instance, *role),
+        Effect::Audit { by, verb, subject } => audit::note(db, by, verb, subject, at),
     }
 }
 
-/// Stands in line where the backend's revision says that this verb runs one at a time.
+/// The flow's task calls the backend of what it undoes.
+fn calls_for(db: &Connection, flow: FlowId, instance: InstanceId, role: Role) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE flow SET backend = (SELECT backend FROM holding WHERE instance = ?2 AND role = ?3 ORDER BY id DESC LIMIT 1)
+         WHERE public_id = ?1",
+    )?
+    .execute(params![flow.to_string(), instance.to_string(), role.as_str()])?;
+    Ok(())
+}
+
+/// The flow's task calls this backend, and stands in line where the backend's revision says that this verb runs one at a time.
 fn take_turn(db: &Connection, flow: FlowId, intent: &Intent) -> Result<()> {
     db.prepare_cached(
-        "UPDATE flow SET exclusive = ?2 || '/' || ?3 WHERE public_id = ?1 AND EXISTS (
+        "UPDATE flow SET backend = ?2, exclusive = CASE WHEN EXISTS (
              SELECT 1 FROM holding h JOIN revision r ON r.id = h.revision
-             WHERE h.operation = ?4 AND instr(r.exclusive, ',' || ?3 || ',') > 0)",
+             WHERE h.operation = ?4 AND instr(r.exclusive, ',' || ?3 || ',') > 0) THEN ?2 || '/' || ?3 ELSE exclusive END
+         WHERE public_id = ?1",
     )?
     .execute(params![flow.to_string(), intent.backend.as_str(), intent.role.as_str(), intent.operation.0])?;
     Ok(())

@@ -3,10 +3,10 @@
 use rusqlite::{Connection, Row, params};
 
 use super::effects::{self, Effect};
-use super::holdings;
+use super::pauses::stopped;
 use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
 use super::{Error, Lane, Operation, Result, Store};
-use crate::model::{Event, Fault, Flow, FlowId, Millis, Name, Phase, Position, Progress};
+use crate::model::{Event, Fault, Flow, FlowId, Millis, Name, Position, Progress};
 
 /// Where a flow stands after a transition.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct FlowUpdate {
     pub wake: Option<Millis>,
     pub fault: Option<Fault>,
     pub progress: Progress,
+    /// Which backend the task calls; none: as it was.
+    pub backend: Option<String>,
     /// Gives up the turn at an exclusive backend; an [`Effect::Intend`] of the same transition may take the next.
     pub task_over: bool,
 }
@@ -37,12 +39,13 @@ impl Operation for Transition {
     type Answer = ();
 
     fn apply(&self, db: &Connection) -> Result<()> {
-        let FlowUpdate { position, state, checkpoint, task_since, wake, fault, progress, task_over } = &self.update;
+        let FlowUpdate { position, state, checkpoint, task_since, wake, fault, progress, backend, task_over } =
+            &self.update;
         let moved = db
             .prepare_cached(
                 "UPDATE flow SET phase = ?3, task = ?4, attempt = ?5, round = ?6, revision = revision + 1, state = ?7, checkpoint = ?8,
                         task_since = ?9, wake = CASE WHEN cancel AND ?3 = 'forward' THEN min(?10, ?13) ELSE ?10 END, fault = ?11, progress = ?12, updated_at = ?13,
-                        exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END
+                        exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END, backend = CASE WHEN ?14 THEN NULL ELSE coalesce(?15, backend) END
                  WHERE public_id = ?1 AND revision = ?2",
             )?
             .execute(params![
@@ -60,6 +63,7 @@ impl Operation for Transition {
                 to_json(progress)?,
                 self.event.at,
                 task_over,
+                backend,
             ])?;
         if moved != 1 {
             return Err(Error::Conflict("the flow"));
@@ -72,37 +76,6 @@ impl Operation for Transition {
             wake_followers(db, self.flow, self.event.at)?;
         }
         Ok(())
-    }
-
-    fn flow(&self) -> Option<FlowId> {
-        Some(self.flow)
-    }
-}
-
-/// A person's word that a flow which rests may go on: another try, and not the first.
-#[derive(Debug, Clone)]
-pub struct RetryFlow {
-    pub flow: FlowId,
-    /// Where it goes on: the direction that it rested in.
-    pub phase: Phase,
-    pub event: Event,
-}
-
-impl Operation for RetryFlow {
-    type Answer = ();
-
-    fn apply(&self, db: &Connection) -> Result<()> {
-        let moved = db
-            .prepare_cached(
-                "UPDATE flow SET phase = ?2, attempt = 2, wake = ?3, task_since = ?3, revision = revision + 1, updated_at = ?3
-                 WHERE public_id = ?1 AND phase = 'needs-operator'",
-            )?
-            .execute(params![self.flow.to_string(), self.phase.as_str(), self.event.at])?;
-        if moved != 1 {
-            return Err(Error::Refused("only a flow that needs an operator can be retried".into()));
-        }
-        holdings::undisputed(db, self.flow)?;
-        append(db, self.flow, &self.event)
     }
 
     fn flow(&self) -> Option<FlowId> {
@@ -128,15 +101,37 @@ impl Store {
         self.write(Lane::Flow, TakeOver(now)).await
     }
 
-    /// What the runner may call now, the longest due first. Of flows that take turns at an exclusive backend only the first.
-    pub(crate) async fn due_flows(&self, now: Millis, limit: usize) -> Result<Vec<Flow>> {
+    /// What the runner may call now, the longest due first. Of flows that take turns at an exclusive backend only the first; none that
+    /// somebody stopped, and none at a backend of `full`.
+    pub(crate) async fn due_flows(&self, now: Millis, limit: usize, full: &[Name]) -> Result<Vec<Flow>> {
+        let full = to_json(&full)?;
         self.read(move |db| {
             all(
                 db,
-                "SELECT * FROM flow f WHERE wake IS NOT NULL AND wake <= ?1 AND (exclusive IS NULL OR NOT EXISTS (
-                     SELECT 1 FROM flow o WHERE o.exclusive = f.exclusive AND (o.task_since, o.id) < (f.task_since, f.id)))
-                 ORDER BY wake LIMIT ?2",
-                params![now, limit],
+                concat!(
+                    "SELECT * FROM flow f WHERE wake IS NOT NULL AND wake <= ?1 AND NOT ",
+                    stopped!(),
+                    " AND coalesce(backend, '') NOT IN (SELECT value FROM json_each(?3)) AND (exclusive IS NULL OR NOT EXISTS (
+                        SELECT 1 FROM flow o WHERE o.exclusive = f.exclusive AND (o.task_since, o.id) < (f.task_since, f.id)))
+                     ORDER BY wake LIMIT ?2"
+                ),
+                params![now, limit, full],
+                read_flow,
+            )
+        })
+        .await
+    }
+
+    /// This flow, if the runner may go on with it now without standing in line.
+    pub(crate) async fn due_flow(&self, id: FlowId, now: Millis) -> Result<Option<Flow>> {
+        self.read(move |db| {
+            one(
+                db,
+                concat!(
+                    "SELECT * FROM flow WHERE public_id = ?1 AND wake <= ?2 AND exclusive IS NULL AND NOT ",
+                    stopped!()
+                ),
+                params![id.to_string(), now],
                 read_flow,
             )
         })
@@ -286,6 +281,8 @@ fn read_flow(row: &Row<'_>) -> Result<Flow> {
         progress: from_json(row, "progress")?,
         exclusive: row.get("exclusive")?,
         follows: from_text_or_null(row, "follows")?,
+        backend: from_text_or_null(row, "backend")?,
+        paused: super::pauses::read(row)?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
     })

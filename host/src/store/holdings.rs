@@ -4,10 +4,11 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
 use super::effects::Intent;
-use super::rows::{all, from_json, from_json_or_null, from_text, one, to_json};
+use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
 use super::{Error, Result, Store};
 use crate::model::{
-    Fault, FlowId, Holding, HoldingId, HoldingState, InstanceId, Millis, Name, Node, OperationId, RevisionId, Role,
+    Debt, DebtKind, Erase, Eraser, Erasure, Fault, FlowId, Holding, HoldingId, HoldingState, InstanceId, Millis, Name,
+    Node, OperationId, Order, RevisionId, Role,
 };
 
 /// What a list of holdings is of.
@@ -59,6 +60,25 @@ impl Store {
             )
         })
         .await
+    }
+}
+
+impl Store {
+    /// The ledger: the worst first, of each kind the oldest first.
+    pub async fn debts(&self) -> Result<Vec<Debt>> {
+        let mut debts = self
+            .read(|db| {
+                all(
+                    db,
+                    "SELECT h.*, i.project, i.ordered, i.gone_at FROM holding h LEFT JOIN instance i ON i.public_id = h.instance
+                     WHERE h.owed_at IS NOT NULL ORDER BY h.owed_at, h.id",
+                    [],
+                    read_debt,
+                )
+            })
+            .await?;
+        debts.sort_by_key(|debt| debt.kind);
+        Ok(debts)
     }
 }
 
@@ -171,9 +191,46 @@ pub(super) fn settle(db: &Connection, holding: HoldingId) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn owe(db: &Connection, holding: HoldingId, fault: &Fault) -> Result<()> {
-    db.prepare_cached("UPDATE holding SET fault = ?2 WHERE id = ?1")?.execute(params![holding.0, to_json(fault)?])?;
+pub(super) fn owe(db: &Connection, holding: HoldingId, fault: &Fault, at: Millis) -> Result<()> {
+    db.prepare_cached("UPDATE holding SET fault = ?2, owed_at = coalesce(owed_at, ?3) WHERE id = ?1")?
+        .execute(params![holding.0, to_json(fault)?, at])?;
     Ok(())
+}
+
+/// What outlives its instance is owed.
+pub(super) fn outlive(db: &Connection, instance: &str, at: Millis) -> Result<()> {
+    db.prepare_cached("UPDATE holding SET owed_at = ?2 WHERE instance = ?1 AND owed_at IS NULL")?
+        .execute(params![instance, at])?;
+    Ok(())
+}
+
+pub(super) fn seen_off(db: &Connection, holding: HoldingId, at: Millis) -> Result<()> {
+    db.prepare_cached("UPDATE holding SET off_at = coalesce(off_at, ?2) WHERE id = ?1")?
+        .execute(params![holding.0, at])?;
+    Ok(())
+}
+
+pub(super) fn write_off(db: &Connection, instance: InstanceId, role: Role) -> Result<()> {
+    let last = one(
+        db,
+        "SELECT max(id) FROM holding WHERE instance = ?1 AND role = ?2",
+        params![instance.to_string(), role.as_str()],
+        |row| Ok(row.get::<_, Option<i64>>(0)?),
+    )?;
+    last.flatten().map_or(Ok(()), |id| settle(db, HoldingId(id)))
+}
+
+fn read_debt(row: &Row<'_>) -> Result<Debt> {
+    let holding = read_holding(row)?;
+    let order: Option<Order> = from_json_or_null(row, "ordered")?;
+    let usual = Erasure { level: Erase::Quick, eraser: Eraser::Deploy };
+    Ok(Debt {
+        kind: DebtKind::of(&holding, order.map_or(usual, |order| order.erasure())),
+        owed_at: holding.owed_at.unwrap_or(holding.since),
+        project: from_text_or_null(row, "project")?,
+        outlived: row.get::<_, Option<Millis>>("gone_at")?.is_some(),
+        holding,
+    })
 }
 
 fn read_holding(row: &Row<'_>) -> Result<Holding> {
@@ -192,5 +249,7 @@ fn read_holding(row: &Row<'_>) -> Result<Holding> {
         state: from_text::<HoldingState>(row, "state")?,
         fault: from_json_or_null(row, "fault")?,
         since: row.get("since")?,
+        off_at: row.get("off_at")?,
+        owed_at: row.get("owed_at")?,
     })
 }

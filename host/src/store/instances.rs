@@ -4,9 +4,9 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
 use super::effects::{self, Effect};
-use super::flows;
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store};
+use super::{flows, holdings};
 use crate::model::{Event, Flow, FlowId, Instance, InstanceId, InstanceState, Millis, Name, Order};
 
 /// POST: the instance, its flow, what the first task may take, and the key that makes a repeat harmless. One transaction.
@@ -222,7 +222,7 @@ pub(super) fn change(db: &Connection, change: &InstanceChange, at: Millis) -> Re
     db.prepare_cached(
         "UPDATE instance SET state = CASE WHEN state = 'deleting' THEN state ELSE coalesce(?2, state) END,
                 composed = coalesce(?3, composed), reason = coalesce(?4, reason), addresses = coalesce(?5, addresses),
-                unverified = coalesce(?6, unverified), updated_at = ?7, gone_at = CASE WHEN ?8 THEN ?7 ELSE gone_at END,
+                unverified = coalesce(?6, unverified), updated_at = ?7, gone_at = CASE WHEN ?8 THEN coalesce(gone_at, ?7) ELSE gone_at END,
                 off = coalesce(?9, off), ordered = coalesce(?10, ordered)
          WHERE public_id = ?1",
     )?
@@ -238,7 +238,7 @@ pub(super) fn change(db: &Connection, change: &InstanceChange, at: Millis) -> Re
         change.off,
         change.order.as_ref().map(to_json).transpose()?,
     ])?;
-    Ok(())
+    if change.gone { holdings::outlive(db, &change.id.to_string(), at) } else { Ok(()) }
 }
 
 impl Store {

@@ -27,6 +27,11 @@ pub trait Operation: Send + 'static {
     fn flow(&self) -> Option<FlowId> {
         None
     }
+
+    /// Whether a flow may be due by it.
+    fn wakes_flows(&self) -> bool {
+        self.flow().is_some()
+    }
 }
 
 /// Who waits: a person, or a flow.

@@ -99,10 +99,16 @@ impl Service {
         self.instance(id, state, |instance| instance["state"] == state).await
     }
 
+    /// Gone, and no flow of it runs any more: it may be gone while something is still owed.
     pub async fn instance_gone(&self, id: &str) -> Result<()> {
         until(&format!("instance {id} gone"), Duration::from_secs(60), async || {
             let answer = self.api.get(&format!("/v1/instances/{id}")).await?;
-            Ok((answer.status == 404).then_some(()))
+            let flows = self.api.get("/v1/flows?limit=1000").await?.ok()?;
+            let runs = |flow: &&Value| {
+                flow["instance"] == id && matches!(flow["phase"].as_str(), Some("forward" | "backward"))
+            };
+            let running = flows["items"].as_array().into_iter().flatten().find(runs);
+            Ok((answer.status == 404 && running.is_none()).then_some(()))
         })
         .await
     }

@@ -19,6 +19,8 @@ struct Pages {
     exchanges: Vec<Exchange>,
     denials: Vec<String>,
     denied: usize,
+    /// A request waits until the service is no longer frozen.
+    held: bool,
     /// Requests that the call may still send.
     left: u32,
 }
@@ -49,6 +51,15 @@ impl Book {
             exchange.bytes = bytes as u64;
             exchange.took_ms = u64::try_from(took).unwrap_or(0);
         }
+    }
+
+    pub(super) fn hold(&self) {
+        self.pages().held = true;
+    }
+
+    /// Whether a request was held back since the service is frozen.
+    pub(in super::super) fn has_held(&self) -> bool {
+        self.pages().held
     }
 
     pub(super) fn deny(&self, what: String) {

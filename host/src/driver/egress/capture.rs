@@ -29,15 +29,19 @@ pub(super) struct Brought<'a> {
     pub(super) body: &'a mut Vec<u8>,
 }
 
+/// Whether this request may bring a session: it changes nothing but who is logged in.
+pub(super) fn is_login(declared: &[Session], at: At<'_>) -> bool {
+    declared.iter().any(|session| is_of(session, at))
+}
+
+fn is_of(session: &Session, at: At<'_>) -> bool {
+    session.endpoint == at.endpoint && session.method == at.method && is_like(&session.path, at.path)
+}
+
 /// Takes the declared values out of an answer to the request `at`.
 pub(super) fn capture(declared: &[Session], at: At<'_>, mut answer: Brought<'_>) -> Vec<Captured> {
-    let is_of = |session: &&Session| {
-        session.endpoint == at.endpoint
-            && session.method == at.method
-            && session.status.contains(&answer.status)
-            && is_like(&session.path, at.path)
-    };
-    let of_this: Vec<&Session> = declared.iter().filter(is_of).collect();
+    let brings = |session: &&Session| is_of(session, at) && session.status.contains(&answer.status);
+    let of_this: Vec<&Session> = declared.iter().filter(brings).collect();
     let taken = of_this.into_iter().filter_map(|session| {
         let value = match (&session.header, &session.pointer) {
             (Some(name), _) => from_header(name, &session.placeholder(), &mut answer),

@@ -7,8 +7,10 @@ const LIMITS: Limits = Limits {
     attempts: 3,
     revert_attempts: 5,
     turns: true,
+    patient: false,
     backoff: Duration::from_secs(1),
     backoff_max: Duration::from_secs(8),
+    revert_backoff_max: Duration::from_secs(60),
 };
 
 fn at(phase: Phase, task: usize, attempt: u32) -> Position {
@@ -73,6 +75,16 @@ fn law_7_a_flow_that_is_an_undo_has_nowhere_to_turn() {
     assert_eq!(rests.position.phase, Phase::NeedsOperator);
     let patient = advance(at(Phase::Forward, 0, 4), &Outcome::retry("no answer"), Signals::default(), &undo);
     assert_eq!(patient.position, at(Phase::Forward, 0, 5));
+}
+
+#[test]
+fn law_7_a_flow_that_never_gives_up_tries_what_fails_again_ever_more_slowly() {
+    let patient = Limits { turns: false, patient: true, ..LIMITS };
+    let overdue = Signals { overdue: true, ..Signals::default() };
+    for outcome in [broken(), Outcome::retry("no answer")] {
+        let next = advance(at(Phase::Forward, 0, 100), &outcome, overdue, &patient);
+        assert_eq!((next.position, next.wake), (at(Phase::Forward, 0, 101), Wake::After(Duration::from_secs(60))));
+    }
 }
 
 #[test]

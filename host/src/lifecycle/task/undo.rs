@@ -15,10 +15,12 @@ use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
 use crate::lifecycle::delete::Delete;
 use crate::model::{Erasure, Fault, FaultKind, Holding, HoldingState, Name, Role};
-use crate::store::{Effect, Store, Undone};
+use crate::store::{Effect, InstanceChange, Store, Undone};
 
 pub(in crate::lifecycle) struct Undo {
     role: Role,
+    /// Its instance is to be gone, whatever stays owed.
+    of_deleted: bool,
     store: Store,
     drivers: Drivers,
 }
@@ -34,7 +36,12 @@ enum Stage {
 
 impl Undo {
     pub(in crate::lifecycle) fn of(role: Role, store: &Store, drivers: &Drivers) -> Self {
-        Self { role, store: store.clone(), drivers: drivers.clone() }
+        Self { role, of_deleted: false, store: store.clone(), drivers: drivers.clone() }
+    }
+
+    /// When it does not end at once and the machine was seen off, the instance is gone; what is held then is owed.
+    pub(in crate::lifecycle) fn of_deleted(self) -> Self {
+        Self { of_deleted: true, ..self }
     }
 
     pub(super) fn begin(&self, begin: &Begin) -> Vec<Effect> {
@@ -54,8 +61,29 @@ impl Undo {
         let outcome = self.undo(cx, &undone, erasure).await;
         if let Outcome::Retry { fault, .. } | Outcome::Fail(fault) = &outcome {
             cx.also(Effect::Owe { holding: undone.holding.id, fault: fault.clone() });
+            if self.of_deleted && self.is_off(cx, &undone).await {
+                cx.also(Effect::SeenOff(undone.holding.id));
+                cx.also(Effect::Instance(InstanceChange { gone: true, ..InstanceChange::of(cx.at.instance) }));
+            }
         }
         outcome
+    }
+
+    /// Whether a read saw the machine off, so that nothing of the user runs. After undeploy, that one saw it.
+    async fn is_off(&self, cx: &mut Cx, undone: &Undone) -> bool {
+        self.role != Role::Deploy || undone.holding.off_at.is_some() || self.is_on(cx, undone).await == Some(false)
+    }
+
+    /// What the running side sees; none when it does not tell, or does not know the machine.
+    async fn is_on(&self, cx: &mut Cx, undone: &Undone) -> Option<bool> {
+        if self.role != Role::Deploy {
+            return None;
+        }
+        let handle = undone.holding.handle.clone()?;
+        let deployer = self.drivers.deployer(undone.revision).await.ok()?;
+        let answer = deployer.observe(self.driver_call(cx, None, &undone.holding).await, &[handle]).await;
+        cx.saw(answer.exchanges);
+        answer.result.ok()?.first().and_then(|seen| seen.is_on)
     }
 
     async fn undo(&self, cx: &mut Cx, undone: &Undone, erasure: Erasure) -> Outcome {
@@ -90,6 +118,10 @@ impl Undo {
         };
         cx.saw(answer.exchanges);
         match answer.result {
+            Ok(Presence::Absent) if self.is_on(cx, undone).await == Some(true) => Outcome::retry(format!(
+                "{} answered that nothing is deployed any more, and still shows the machine as on",
+                undone.holding.backend
+            )),
             Ok(Presence::Absent) => {
                 let gone = format!("{} is gone from {}", undone.holding.mark, undone.holding.backend);
                 cx.note(format!("{gone}{}", erased(&receipt)));

@@ -1,0 +1,11 @@
+//! Why a person decides something: a line of the audit log.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reason {
+    /// One line of 1 to 500 characters.
+    pub(super) reason: String,
+}
