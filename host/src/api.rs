@@ -6,6 +6,7 @@
 
 mod auth;
 mod backends;
+mod backup;
 mod binding;
 mod body;
 mod codes;
@@ -92,6 +93,7 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(events::routes())
         .merge(health::routes())
         .merge(metrics::routes())
+        .merge(backup::routes())
 }
 
 impl App {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod backend;
+mod backup;
 mod catalog;
 mod client;
 mod export;
@@ -13,6 +14,7 @@ mod instance;
 mod output;
 mod plugin;
 mod quarantine;
+mod restore;
 mod secret;
 mod serve;
 mod site;
@@ -83,6 +85,12 @@ enum Command {
     Apply(apply::Options),
     /// Prints the site as a document for `apply`.
     Export,
+    /// What answers, as what you are known to it, and whether something holds all flows back.
+    Status,
+    /// Copies the whole state of a running service into one file: database, plugins and, unless told otherwise, the secrets' key.
+    Backup(backup::Options),
+    /// Makes a state folder from a backup's file.
+    Restore(restore::Options),
     /// Compiles a component; `serve` calls it in a process of its own.
     #[command(hide = true)]
     CompilePlugin { input: PathBuf, output: PathBuf },
@@ -134,6 +142,12 @@ fn dispatch(Arguments { at, format: output, command }: Arguments) -> anyhow::Res
             Command::Quarantine(command) => command.run(&client()?, output).await,
             Command::Apply(options) => apply::run(options, &client()?, output).await,
             Command::Export => export::run(&client()?, output).await,
+            Command::Status => {
+                output.one(&client()?.get("/v1").await?);
+                Ok(())
+            }
+            Command::Backup(options) => backup::run(options, &client()?, output).await,
+            Command::Restore(options) => restore::run(&options, output),
             Command::CompilePlugin { .. } => Ok(()),
         }
     })

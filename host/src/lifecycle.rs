@@ -3,17 +3,21 @@
 //! `create.rs` and `delete.rs` read as tables of contents, one task is one file under `task/`. `rules.rs` says what may be ordered and
 //! bound. The api calls [`Lifecycle`]; it writes an intent and answers, a flow does the work.
 
+mod backup;
 mod bindings;
 mod create;
 mod delete;
 mod observe;
 mod power;
 mod rebuild;
+mod restore;
 mod rules;
 mod task;
 mod verbs;
 mod wishes;
 
+pub use backup::Backup;
+pub use restore::{NotRestored, Restored, is_half_restored, restore};
 pub use wishes::Request;
 
 use std::time::Duration;

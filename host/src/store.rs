@@ -5,6 +5,7 @@
 
 mod audit;
 mod backends;
+mod backup;
 mod begin;
 mod catalog;
 mod effects;
@@ -22,13 +23,14 @@ mod sessions;
 mod site;
 mod writer;
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
 pub use backends::WriteRevision;
+pub use backup::{HandOut, Restored, Snapshot, restored};
 pub use begin::BeginFlow;
 pub use catalog::{Catalog, Remove};
 pub use effects::{Effect, Intent};
@@ -41,6 +43,7 @@ pub use pauses::{Freeze, Pause, Resume, Standing, Stop, Thaw};
 pub use quarantine::ClearQuarantine;
 pub use secrets::{PutSecret, PutToken, RemoveSecret, RemoveToken, Token};
 pub use sessions::PutSession;
+pub use site::SCHEMA;
 pub use writer::{Lane, Operation};
 
 /// What a write or a read can say beside its answer.
@@ -57,6 +60,8 @@ pub enum Error {
     Refused(String),
     #[error("the database did not do it: {0}")]
     Unavailable(Arc<rusqlite::Error>),
+    #[error("the state folder did not do it: {0}")]
+    Files(Arc<std::io::Error>),
     #[error("a row cannot be read: {0}")]
     Corrupt(String),
     #[error("the store is closed")]
@@ -69,6 +74,12 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Files(Arc::new(error))
+    }
+}
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Cheap to clone. The last clone that goes closes the database.
@@ -78,6 +89,8 @@ pub struct Store {
     readers: Arc<reader::Readers>,
     flows_changed: Arc<Notify>,
     changes: tokio::sync::broadcast::Sender<crate::model::FlowId>,
+    /// Where the one snapshot goes that is made at a time.
+    snapshot: Arc<Mutex<PathBuf>>,
 }
 
 impl Store {
@@ -91,6 +104,7 @@ impl Store {
             writer: writer::Writer::spawn(connection),
             flows_changed: Arc::new(Notify::new()),
             changes: tokio::sync::broadcast::channel(1024).0,
+            snapshot: Arc::new(Mutex::new(folder.join("snapshot.db"))),
         })
     }
 

@@ -9,12 +9,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &["model"]),
     ("config", &[]),
+    ("archive", &["model", "config"]),
     ("store", &["model"]),
     ("flow", &["model", "clock", "config", "store"]),
     ("driver", &["model", "clock", "config", "store"]),
-    ("lifecycle", &["model", "clock", "config", "store", "flow", "driver"]),
+    ("lifecycle", &["model", "clock", "config", "archive", "store", "flow", "driver"]),
     ("api", &["model", "clock", "config", "store", "driver", "lifecycle"]),
-    ("cli", &["model", "clock", "config", "store", "driver", "lifecycle", "api"]),
+    ("cli", &["model", "clock", "config", "archive", "store", "driver", "lifecycle", "api"]),
 ];
 
 /// What only these rooms may name.

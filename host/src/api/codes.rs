@@ -97,6 +97,7 @@ const TABLE: &[Row] = &[
     row("grant-unknown-place", 422, "The manifest declares no such place", "grant one that the detail lists"),
     // Us.
     row("unavailable", 503, "The service cannot do it now", "try again; the log says more"),
+    row("backup-not-made", 503, "The backup was not made", "look at the state folder and its disk, then try again"),
     row("no-randomness", 503, "The system gives no random bytes", "look at the host, then try again"),
     row("internal", 500, "Something broke inside", "look for the request id in the log"),
 ];

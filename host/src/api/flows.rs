@@ -15,7 +15,7 @@ use super::body::{Asked, Id};
 use super::error::{Problem, Result};
 use super::events::EventView;
 use super::page::{Page, Paging};
-use super::time;
+use super::{root, time};
 use crate::model::{Direction, Event, Fault, FaultKind, Flow, FlowId, Phase};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -130,7 +130,11 @@ async fn whole(app: &App, flow: Flow, caller: &Caller) -> Result<FlowView> {
     let names = app.lifecycle.tasks(&flow);
     let tasks = names.iter().enumerate().map(|(index, name)| TaskView::of(&flow, index, name, &events)).collect();
     let shown = events.into_iter().map(|event| EventView::of(event, caller.is_operator())).collect();
-    let waits_for = app.lifecycle.waits_behind(&flow).await?;
+    let held_back = if flow.position.phase.runs() { root::held_back(app).await? } else { None };
+    let waits_for = match held_back {
+        Some(why) => why,
+        None => app.lifecycle.waits_behind(&flow).await?,
+    };
     Ok(FlowView { tasks: Some(tasks), events: Some(shown), waits_for, ..FlowView::of(app, flow) })
 }
 

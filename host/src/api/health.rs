@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::App;
 use super::error::Result;
+use super::{App, time};
 use crate::driver::PluginState;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -27,6 +27,8 @@ struct Readiness {
     compiling: Vec<String>,
     /// Of those: will not run. The service is ready without them; operations there say why.
     refused: Vec<Refused>,
+    /// Not null: since when it is a restored one, which changes nothing on a far side until `reconcile` is decided.
+    restored_at: Option<String>,
     /// Files in the plugins' folders that are no plugins.
     refused_files: Vec<RefusedFile>,
 }
@@ -74,6 +76,7 @@ async fn ready(State(app): State<App>) -> Result<(StatusCode, Json<Readiness>)> 
     let refused_files =
         refused_files.map(|(file, why)| RefusedFile { file, code: why.code, reason: why.message }).collect();
     let ready = compiling.is_empty();
+    let restored_at = app.store().standing().await?.restored_at.map(time::show);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok((status, Json(Readiness { ready, named: named.len(), compiling, refused, refused_files })))
+    Ok((status, Json(Readiness { ready, named: named.len(), compiling, refused, restored_at, refused_files })))
 }

@@ -96,6 +96,11 @@ impl Client {
         json(self.send(self.request(Method::POST, path).json(body).header("idempotency-key", key)).await?).await
     }
 
+    /// The answer is a file, to be read piece by piece.
+    pub(super) async fn post_for_file(&self, path: &str, body: &Value) -> anyhow::Result<Response> {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
     pub(super) async fn post_file(&self, path: &str, file: Vec<u8>) -> anyhow::Result<Value> {
         let request = self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/wasm").body(file);
         json(self.send(request).await?).await

@@ -18,7 +18,7 @@ use crate::api;
 use crate::clock::Clock;
 use crate::config::{Config, Flows, Sandbox};
 use crate::driver::Drivers;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, is_half_restored};
 use crate::store::Store;
 
 /// How long requests and streams may take to end once it stops. Milliseconds.
@@ -70,6 +70,10 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.state).with_context(|| format!("making {}", config.state.display()))?;
     // Held until the process ends, however it ends.
     let _lock = lock(&config.state)?;
+    if is_half_restored(&config.state) {
+        let what = format!("a restore into {} did not end", config.state.display());
+        bail!(Failed::new(what, "remove what is in it, and restore again"));
+    }
     let store = Store::open(&config.state)?;
     let credentials = api::may_listen(&store, &config).await?;
     let clock = Clock::system();

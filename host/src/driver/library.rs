@@ -36,6 +36,8 @@ pub(super) struct Library {
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) vault: Vault,
+    /// The vault's file.
+    pub(super) key: PathBuf,
     pub(super) engine: Engine,
     pub(super) lines: Lines,
     pub(super) sessions: Sessions,
@@ -77,6 +79,7 @@ impl Library {
         let engine = engine::serving(&sandbox).context("making the engine for drivers")?;
         Ok(Self {
             vault: Vault::open_or_make(&config.state.join("secret.key"))?,
+            key: config.state.join("secret.key"),
             linker: engine::linker(&engine)?,
             lines: Lines::default(),
             sessions: Sessions::default(),
@@ -120,7 +123,7 @@ impl Library {
 
     /// The copy by digest: written under another name and renamed, so that it is whole or not there.
     pub(super) fn kept(&self, digest: &Digest, bytes: &[u8]) -> Result<PathBuf, Refusal> {
-        let file = self.copies.join(format!("{}.wasm", digest.hex()));
+        let file = self.copy(digest);
         if !file.exists() {
             write_whole(&file, bytes).map_err(|error| {
                 Refusal::new(
@@ -130,6 +133,11 @@ impl Library {
             })?;
         }
         Ok(file)
+    }
+
+    /// Where the copy of a plugin is, or would be.
+    pub(super) fn copy(&self, digest: &Digest) -> PathBuf {
+        self.copies.join(format!("{}.wasm", digest.hex()))
     }
 
     /// Compiles and links, and writes down how it went.

@@ -3,7 +3,7 @@
 //! Next: `library.rs`, where they are kept.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -175,6 +175,16 @@ impl Drivers {
 
     pub fn vault(&self) -> &Vault {
         &self.0.vault
+    }
+
+    /// The file of the vault's key: whoever reads it opens every secret.
+    pub fn key_file(&self) -> &Path {
+        &self.0.key
+    }
+
+    /// Where the file of a plugin is kept, if it is here.
+    pub fn plugin_file(&self, digest: &Digest) -> PathBuf {
+        self.0.copy(digest)
     }
 }
 

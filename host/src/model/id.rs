@@ -61,7 +61,12 @@ pub struct Digest(String);
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::{Digest as _, Sha256};
-        let hex = Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        Self::of_hash(&Sha256::digest(bytes))
+    }
+
+    /// Of what was taken in piece by piece: the SHA-256 itself.
+    pub fn of_hash(hash: &[u8]) -> Self {
+        let hex = hash.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         Self(format!("sha256:{hex}"))
     }
 

@@ -29,7 +29,9 @@ impl Operation for WriteObserved {
 
     fn apply(&self, db: &Connection) -> Result<()> {
         let mut write = db.prepare_cached(
-            "UPDATE instance SET degraded = ?2, updated_at = ?3 WHERE public_id = ?1 AND state = 'active' AND degraded IS NOT ?2",
+            // After a restore a look may find more, and only `reconcile` that all is well.
+            "UPDATE instance SET degraded = ?2, updated_at = ?3 WHERE public_id = ?1 AND state = 'active' AND degraded IS NOT ?2
+               AND (?2 IS NOT NULL OR (SELECT restored_at FROM site) IS NULL)",
         )?;
         for (instance, wrong) in &self.found {
             write.execute(params![instance.to_string(), wrong, self.at])?;

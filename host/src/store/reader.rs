@@ -1,6 +1,6 @@
 //! Reading connections, made when they are needed and kept: short transactions, no writes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
@@ -18,6 +18,10 @@ const KEPT: usize = 4;
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, idle: Mutex::new(Vec::new()) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn with<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {

@@ -6,7 +6,10 @@ use super::{Error, Result, Store};
 use crate::model::Site;
 
 /// Numbered, never edited after a release.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_core.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_core.sql")];
+
+/// Number of the last migration that this moganite knows.
+pub const SCHEMA: usize = MIGRATIONS.len();
 
 /// A power cut loses nothing that was answered: WAL with a sync at each commit.
 pub(super) fn prepare(db: &mut Connection) -> Result<()> {

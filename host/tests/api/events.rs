@@ -36,6 +36,7 @@ async fn step(server: &Server, flow: &str) {
         wake: flow.wake,
         fault: None,
         progress: flow.progress,
+        backend: None,
         task_over: false,
     };
     let event = server.store.events(flow.id, 0).await.unwrap().remove(0);

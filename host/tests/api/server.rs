@@ -88,6 +88,7 @@ impl Server {
             wake: None,
             fault: None,
             progress: flow.progress,
+            backend: None,
             task_over: true,
         };
         let event = self.store.events(flow.id, 0).await.unwrap().remove(0);

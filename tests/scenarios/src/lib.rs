@@ -3,6 +3,7 @@
 //! [`Stack`] is all of it together; [`Sim`] and [`Service`] are its halves. What a test asks about the end it asks of the simulator's
 //! own ledger, never of a driver. `tests/` has the scenarios, `demo.rs` the ones that are shown.
 
+mod backup;
 mod clock;
 mod compiled;
 mod http;

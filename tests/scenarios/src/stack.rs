@@ -11,7 +11,7 @@ pub struct Stack {
     pub sim: Sim,
     pub service: Service,
     pub folder: TempDir,
-    patience: Patience,
+    pub(crate) patience: Patience,
 }
 
 /// What a scenario wants otherwise than usual.
