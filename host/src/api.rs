@@ -4,16 +4,19 @@
 //! argument that a handler takes (`Reader`, `Member`, `Operator`, see `auth.rs`); what goes wrong leaves through the one table of
 //! `codes.rs`. One resource per file; read `instances.rs` next.
 
+mod audit;
 mod auth;
 mod backends;
 mod backup;
 mod binding;
 mod body;
 mod codes;
+mod debts;
 mod error;
 mod events;
 mod flavors;
 mod flows;
+mod freeze;
 mod health;
 mod holdings;
 mod images;
@@ -88,9 +91,12 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(instances::routes())
         .merge(nodes::routes())
         .merge(holdings::routes())
+        .merge(debts::routes())
         .merge(quarantine::routes())
         .merge(flows::routes())
         .merge(events::routes())
+        .merge(freeze::routes())
+        .merge(audit::routes())
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(backup::routes())

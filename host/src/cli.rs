@@ -5,10 +5,12 @@ mod backend;
 mod backup;
 mod catalog;
 mod client;
+mod debt;
 mod export;
 mod file;
 mod flow;
 mod follow;
+mod freeze;
 mod holding;
 mod instance;
 mod output;
@@ -75,6 +77,15 @@ enum Command {
     /// What was taken from backends: the list of what is owed.
     #[command(subcommand)]
     Holding(holding::Command),
+    /// What is owed to backends, and what to do about it.
+    #[command(subcommand)]
+    Debt(debt::Command),
+    /// Stops every flow, and every request that changes something, in one call.
+    Freeze(freeze::Reason),
+    /// Lets everything go on.
+    Unfreeze(freeze::Reason),
+    /// What persons decided, newest first.
+    Audit,
     /// The machines under instances.
     #[command(subcommand)]
     Node(holding::Nodes),
@@ -138,6 +149,10 @@ fn dispatch(Arguments { at, format: output, command }: Arguments) -> anyhow::Res
             Command::Token(command) => command.run(&client()?, output).await,
             Command::Flow(command) => command.run(&client()?, output).await,
             Command::Holding(command) => command.run(&client()?, output).await,
+            Command::Debt(command) => command.run(&client()?, output).await,
+            Command::Freeze(reason) => freeze::freeze(reason, &client()?, output).await,
+            Command::Unfreeze(reason) => freeze::unfreeze(reason, &client()?, output).await,
+            Command::Audit => freeze::audit(&client()?, output).await,
             Command::Node(command) => command.run(&client()?, output).await,
             Command::Quarantine(command) => command.run(&client()?, output).await,
             Command::Apply(options) => apply::run(options, &client()?, output).await,

@@ -115,8 +115,22 @@ impl Lifecycle {
         self.book.tasks(&flow.kind, flow.version, flow.position.round)
     }
 
-    /// As [`Lifecycle::waits_for`], and who is ahead where flows take turns at a backend.
+    /// As [`Lifecycle::waits_for`], and what stops it, or who is ahead where flows take turns at a backend.
     pub async fn waits_behind(&self, flow: &Flow) -> Result<String, Error> {
+        if flow.position.phase.runs() {
+            let standing = self.store.standing().await?;
+            if let Some(frozen) = standing.frozen {
+                return Ok(format!("the service is frozen: {}", frozen.why));
+            }
+            if standing.restored_at.is_some() {
+                return Ok("an operator must decide what differs since the restore: moganite reconcile".into());
+            }
+            if let Some(backend) = &flow.backend
+                && let Some(paused) = self.store.paused(backend).await?
+            {
+                return Ok(format!("{backend} is paused: {}", paused.why));
+            }
+        }
         match (&flow.exclusive, self.store.flow_ahead(flow.id).await?) {
             (Some(turn), Some(ahead)) => Ok(format!("its turn at {turn}: flow {ahead} is ahead")),
             _ => Ok(self.waits_for(flow)),

@@ -1,5 +1,6 @@
 //! Backends: what an operator bound to a driver. Every change is a new revision; operations end on the one that they began with.
 
+mod pause;
 mod test;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show, put))
         .routes(routes!(swap))
         .routes(routes!(probe))
+        .merge(pause::routes())
         .merge(test::routes())
 }
 
@@ -55,6 +57,8 @@ struct BackendView {
     endpoints: BTreeMap<String, EndpointBody>,
     access: Option<AccessBody>,
     grants: Vec<GrantBody>,
+    /// No flow calls it: why; null while it is not paused.
+    paused: Option<String>,
     /// Things held there now, by role. Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<BTreeMap<&'static str, u64>>,
@@ -76,7 +80,10 @@ struct RevisionView {
 #[utoipa::path(get, path = "/v1/backends", tag = "backends", params(Paging), responses((status = 200, body = Page<BackendView>)))]
 async fn list(_: Operator, State(app): State<App>, Asked(paging): Asked<Paging>) -> Result<Json<Page<BackendView>>> {
     let page = Page::cut("backends", &paging, app.store().backends().await?, |backend| backend.name.to_string())?;
-    Ok(Json(page.map(|backend| BackendView::of(&app, backend.revision))))
+    Ok(Json(page.map(|backend| BackendView {
+        paused: backend.paused.map(|paused| paused.why),
+        ..BackendView::of(&app, backend.revision)
+    })))
 }
 
 /// One backend with its revisions; the ETag is for the next PUT.
@@ -137,6 +144,7 @@ async fn whole(app: &App, name: &Name) -> Result<impl IntoResponse + use<>> {
     let revisions = app.store().revisions(name).await?;
     let held = app.store().roles_held(name).await?;
     let view = BackendView {
+        paused: app.store().paused(name).await?.map(|paused| paused.why),
         held: Some(held.into_iter().map(|(role, n)| (role.as_str(), n)).collect()),
         revisions: Some(revisions.into_iter().map(|(revision, at)| RevisionView::of(app, &revision, at)).collect()),
         ..BackendView::of(app, newest)
@@ -185,6 +193,7 @@ impl BackendView {
             endpoints: revision.endpoints.into_iter().map(|(name, endpoint)| (name, endpoint.into())).collect(),
             access: revision.access.map(AccessBody::from),
             grants: revision.grants.into_iter().map(GrantBody::from).collect(),
+            paused: None,
             held: None,
             revisions: None,
         }

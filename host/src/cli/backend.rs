@@ -1,4 +1,4 @@
-//! `backend`: put, list, show, swap, probe, test.
+//! `backend`: put, list, show, swap, pause, resume, probe, test.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Failed;
 use super::client::Client;
 use super::file;
+use super::freeze::Reason;
 use super::output::Format;
 
 #[derive(Subcommand)]
@@ -26,6 +27,18 @@ pub(super) enum Command {
         name: String,
         /// The plugin's digest, the first digits of it, or name@version.
         digest: String,
+    },
+    /// No flow calls it until it is resumed; their clocks stand.
+    Pause {
+        name: String,
+        #[command(flatten)]
+        why: Reason,
+    },
+    /// Lets flows call it again.
+    Resume {
+        name: String,
+        #[command(flatten)]
+        why: Reason,
     },
     /// Looks at everything that it needs, with what to do; changes nothing. Ends with 1 when something failed.
     Test {
@@ -49,14 +62,25 @@ impl Command {
                 output.one(&client.put(&path, &Value::Object(fields), tag.as_deref()).await?);
             }
             Self::List => {
-                let columns =
-                    [("NAME", "/name"), ("REVISION", "/revision"), ("PLUGIN", "/plugin"), ("DIGEST", "/digest")];
+                let columns = [
+                    ("NAME", "/name"),
+                    ("REVISION", "/revision"),
+                    ("PLUGIN", "/plugin"),
+                    ("PAUSED", "/paused"),
+                    ("DIGEST", "/digest"),
+                ];
                 output.list(&columns, &client.list("/v1/backends").await?);
             }
             Self::Show { name } => output.one(&client.get(&format!("/v1/backends/{name}")).await?),
             Self::Swap { name, digest } => {
                 let backend = client.post(&format!("/v1/backends/{name}/swap"), &json!({ "digest": digest })).await?;
                 output.one(&backend);
+            }
+            Self::Pause { name, why: Reason { reason } } => {
+                output.one(&client.post(&format!("/v1/backends/{name}/pause"), &json!({ "reason": reason })).await?);
+            }
+            Self::Resume { name, why: Reason { reason } } => {
+                output.one(&client.post(&format!("/v1/backends/{name}/resume"), &json!({ "reason": reason })).await?);
             }
             Self::Test { name } => {
                 let tested = client.post(&format!("/v1/backends/{name}/test"), &json!({})).await?;

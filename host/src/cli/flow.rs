@@ -1,4 +1,4 @@
-//! `flow`: list, show, retry.
+//! `flow`: list, show, and what an operator may decide of one.
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::Failed;
 use super::client::Client;
 use super::follow::{self, line};
+use super::freeze::Reason;
 use super::instance;
 use super::output::{Format, say};
 
@@ -24,6 +25,41 @@ pub(super) enum Command {
     /// Lets a flow that needs an operator try again where it rested.
     Retry {
         id: String,
+        /// One line for the audit log.
+        #[arg(long, default_value = "looked at it")]
+        reason: String,
+    },
+    /// Takes the place of the task that a flow rests at: it counts as done, and what it would have given back as gone.
+    Skip {
+        id: String,
+        #[command(flatten)]
+        why: Reason,
+    },
+    /// Lets another plugin of the same backend go on with the undo that a flow rests at.
+    HandOver {
+        id: String,
+        /// The plugin's digest, the first digits of it, or name@version; its backend was bound to it.
+        plugin: String,
+        #[command(flatten)]
+        why: Reason,
+    },
+    /// Ends a flow that rests: its instance is gone, and what it holds are debts that are settled for as long as it takes.
+    Abandon {
+        id: String,
+        #[command(flatten)]
+        why: Reason,
+    },
+    /// Stops a flow after the call that is under way; its clocks stand.
+    Pause {
+        id: String,
+        #[command(flatten)]
+        why: Reason,
+    },
+    /// Lets a paused flow go on.
+    Resume {
+        id: String,
+        #[command(flatten)]
+        why: Reason,
     },
 }
 
@@ -51,13 +87,36 @@ impl Command {
                 let flow = follow::follow(client, &id, output).await?;
                 if flow["phase"] == "needs-operator" {
                     let why = flow["waits_for"].as_str().unwrap_or_default();
-                    bail!(Failed::new(why, format!("cure it, then `moganite flow retry {id}`")));
+                    bail!(Failed::new(
+                        why,
+                        format!(
+                            "cure it, then `moganite flow retry {id}`; or skip, hand-over, abandon: `moganite flow --help`"
+                        )
+                    ));
                 }
             }
-            Self::Retry { id } => show(&client.post(&format!("/v1/flows/{id}/retry"), &json!({})).await?, output),
+            Self::Retry { id, reason } => decide(client, &id, "retry", &json!({ "reason": reason }), output).await?,
+            Self::Skip { id, why } => decide(client, &id, "skip", &json!({ "reason": why.reason }), output).await?,
+            Self::HandOver { id, plugin, why } => {
+                let body = json!({ "plugin": plugin, "reason": why.reason });
+                decide(client, &id, "hand-over", &body, output).await?;
+            }
+            Self::Abandon { id, why } => {
+                let path = format!("/v1/flows/{id}/abandon");
+                let abandoned = client.post(&path, &json!({ "reason": why.reason })).await?;
+                show(&abandoned["flow"], output);
+                output.done(&format!("settled by flow {}", abandoned["settled_by"].as_str().unwrap_or_default()));
+            }
+            Self::Pause { id, why } => decide(client, &id, "pause", &json!({ "reason": why.reason }), output).await?,
+            Self::Resume { id, why } => decide(client, &id, "resume", &json!({ "reason": why.reason }), output).await?,
         }
         Ok(())
     }
+}
+
+async fn decide(client: &Client, id: &str, verb: &str, body: &Value, output: Format) -> anyhow::Result<()> {
+    show(&client.post(&format!("/v1/flows/{id}/{verb}"), body).await?, output);
+    Ok(())
 }
 
 async fn find(client: &Client, id: String) -> anyhow::Result<String> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store, pauses};
-use crate::model::{Access, Backend, Digest, Endpoint, Grant, Millis, Name, Revision, RevisionId, Role};
+use crate::model::{Access, Backend, Digest, Endpoint, Grant, Millis, Name, Paused, Revision, RevisionId, Role};
 
 /// The part of a revision that SQL never looks into.
 #[derive(Serialize, Deserialize)]
@@ -92,6 +92,13 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Since when no flow calls it, and why.
+    pub async fn paused(&self, backend: &Name) -> Result<Option<Paused>> {
+        let name = backend.clone();
+        let query = "SELECT paused_at, paused_why FROM backend WHERE name = ?1";
+        self.read(move |db| Ok(one(db, query, params![name.as_str()], pauses::read)?.flatten())).await
     }
 
     /// Newest first.

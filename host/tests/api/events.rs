@@ -35,6 +35,7 @@ async fn step(server: &Server, flow: &str) {
         task_since: flow.task_since,
         wake: flow.wake,
         fault: None,
+        backend: None,
         progress: flow.progress,
         backend: None,
         task_over: false,

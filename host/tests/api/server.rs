@@ -87,6 +87,7 @@ impl Server {
             task_since: flow.task_since,
             wake: None,
             fault: None,
+            backend: None,
             progress: flow.progress,
             backend: None,
             task_over: true,

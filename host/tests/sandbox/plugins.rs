@@ -24,6 +24,8 @@ fn holding(handle: Option<&str>) -> Holding {
         state: HoldingState::Held,
         fault: None,
         since: 0,
+        off_at: None,
+        owed_at: None,
     }
 }
 

@@ -191,7 +191,10 @@ async fn a_pod_manager_that_keeps_a_node_is_found_out_and_a_person_is_asked() {
     let flow = stack.delete(&id).await.unwrap();
     let rests = stack.service.flow(&flow, "rests", |flow| flow["phase"] == "needs-operator").await.unwrap();
     assert_eq!(rests["task"], "release");
-    assert_eq!(stack.service.api.get(&format!("/v1/instances/{id}")).await.unwrap().body["state"], "deleting");
+    // Its machine is off and out of management: gone for its user, and a debt here.
+    assert_eq!(stack.service.api.get(&format!("/v1/instances/{id}")).await.unwrap().status, 404);
+    let debts = stack.service.api.get("/v1/debts").await.unwrap().ok().unwrap();
+    assert_eq!((&debts["items"][0]["kind"], &debts["items"][0]["outlived"]), (&json!("holds-hardware"), &json!(true)));
     stack.sim.no_faults().await.unwrap();
     stack.service.api.post(&format!("/v1/flows/{flow}/retry"), &json!({})).await.unwrap().ok().unwrap();
     stack.service.instance_gone(&id).await.unwrap();
