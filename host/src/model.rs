@@ -35,7 +35,7 @@ pub use name::{Invalid, Name};
 pub use network::Network;
 pub use node::{Identity, Machine, Node, Part, PartKind};
 pub use place::{Place, Session, Value};
-pub use plugin::{EndpointNeed, Manifest, Proof, Proofs};
+pub use plugin::{EndpointNeed, Manifest, Proof, Proofs, Read};
 pub use project::{Project, Role as ProjectRole};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.

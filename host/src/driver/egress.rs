@@ -47,7 +47,7 @@ use super::secrets::Secret;
 use super::sessions::Keeper;
 use super::text;
 use crate::clock::Clock;
-use crate::model::{Exchange, Session, Value};
+use crate::model::{Exchange, Read, Session, Value};
 
 /// Characters of a path that are written down.
 const PATH: usize = 1024;
@@ -67,6 +67,8 @@ pub(super) struct Egress {
     pub(super) places: Places,
     /// What the gate keeps of answers.
     pub(super) declared: Vec<Session>,
+    /// What the manifest calls reads although they are a POST.
+    pub(super) reads: Vec<Read>,
     pub(super) sessions: Keeper,
     /// Headers that are the gate's own and yet have a place or a session in this manifest.
     pub(super) opened: Vec<HeaderName>,
@@ -204,11 +206,12 @@ impl Egress {
             return Err(denied("a placeholder in the path or query"));
         }
         let path = parts.uri.path();
-        let changes = !matches!(method, "GET" | "HEAD") && !is_login(&self.declared, At { endpoint, method, path });
+        let at = At { endpoint, method, path };
+        let changes = !matches!(method, "GET" | "HEAD") && !is_login(&self.declared, at) && !self.is_read(at);
         if changes && self.shared.read_only.load(Ordering::SeqCst) {
             return Err(Stop::Held);
         }
-        let (at, ring) = (At { endpoint, method, path }, self.sessions.ring());
+        let ring = self.sessions.ring();
         let filled = self.places.fill_headers(at, &parts.headers, ring)?;
         let url = bound.line.base.join(path, parts.uri.query()).map_err(Stop::Denied)?;
         let limit = self.request_body;
@@ -260,6 +263,12 @@ impl Egress {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         Ok(response)
+    }
+
+    /// Whether the manifest says that this POST changes nothing.
+    fn is_read(&self, at: At<'_>) -> bool {
+        let is_it = |read: &Read| read.endpoint == at.endpoint && is_like(&read.path, at.path);
+        at.method == "POST" && self.reads.iter().any(is_it)
     }
 
     /// With the sessions as they are now, this call's own login among them.

@@ -42,6 +42,7 @@ impl Target {
             endpoints,
             places,
             declared: manifest.sessions.clone(),
+            reads: manifest.reads.clone(),
             sessions: Sessions::keeper(&self.shared, &self.revision).await?,
             opened: opened.filter_map(|name| HeaderName::try_from(name).ok()).collect(),
             echoes,

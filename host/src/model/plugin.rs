@@ -37,6 +37,17 @@ pub struct Manifest {
     /// By verb or `role.verb`: the exchange that the gate must have seen in the call that answered done.
     #[serde(default)]
     pub proofs: BTreeMap<String, Proofs>,
+    /// Requests that read although they are a POST: they pass also while nothing that changes something may leave the gate.
+    #[serde(default)]
+    pub reads: Vec<Read>,
+}
+
+/// A POST that changes nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Read {
+    pub endpoint: String,
+    pub path: String,
 }
 
 /// One exchange, or several of which any proves it: a driver with two dialects has two.
@@ -109,12 +120,15 @@ impl Manifest {
         self.check_values()?;
         let places = self.places.iter().map(|place| &place.endpoint);
         let sessions = self.sessions.iter().map(|session| &session.endpoint);
-        for endpoint in
-            places.chain(sessions).chain(self.proofs.values().flat_map(Proofs::all).map(|proof| &proof.endpoint))
-        {
+        let proofs = self.proofs.values().flat_map(Proofs::all).map(|proof| &proof.endpoint);
+        let reads = self.reads.iter().map(|read| &read.endpoint);
+        for endpoint in places.chain(sessions).chain(proofs).chain(reads) {
             if !self.endpoints.contains_key(endpoint) {
                 return Err(Invalid::new("endpoint", format!("{endpoint:?} is not among the manifest's endpoints")));
             }
+        }
+        for read in &self.reads {
+            check_path("reads.path", &read.path, false)?;
         }
         for proof in self.proofs.values().flat_map(Proofs::all) {
             check_path("proofs.path", &proof.path, false)?;
@@ -201,6 +215,15 @@ mod tests {
                 serde_json::json!({"release": {"endpoint": "pod", "method": "GET", "path": "/", "status": [404]}})
         });
         assert_eq!(bad.map_err(|e| e.field), Err("endpoint".into()));
+    }
+
+    #[test]
+    fn a_read_is_at_an_endpoint_of_the_manifest() {
+        let with = |endpoint: &str| {
+            let read = serde_json::json!({"endpoint": endpoint, "path": "/v1/nodes/list"});
+            manifest(|m| m["reads"] = serde_json::json!([read])).map(|m| m.reads.len()).map_err(|e| e.field)
+        };
+        assert_eq!((with("ironic"), with("pod")), (Ok(1), Err("endpoint".into())));
     }
 
     #[test]
