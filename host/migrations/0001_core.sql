@@ -194,3 +194,66 @@ CREATE TABLE idempotency (
     created_at INTEGER NOT NULL,
     PRIMARY KEY (project, key)
 ) STRICT, WITHOUT ROWID;
+
+-- How far sweeps of a backend are. `at`: when the last whole look began, `tried_at`: the last one at all. `stopped_at`: the brake holds until
+-- a person goes on; `went_on_at`: from when it counts.
+CREATE TABLE sweep (
+    backend     TEXT PRIMARY KEY,
+    at          INTEGER,
+    tried_at    INTEGER,
+    fault       TEXT,
+    nodes       INTEGER NOT NULL DEFAULT 0,
+    stopped_at  INTEGER,
+    stopped_why TEXT,
+    went_on_at  INTEGER NOT NULL DEFAULT 0,
+    excused     TEXT
+) STRICT;
+
+-- What was released without a person's word: an hour of it, for the brake.
+CREATE TABLE automatic (
+    n       INTEGER PRIMARY KEY,
+    backend TEXT NOT NULL,
+    at      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX automatic_of_backend ON automatic (backend, at);
+
+-- Theirs and not ours: it bears a mark of this site, and no holding has it.
+CREATE TABLE orphan (
+    id         INTEGER PRIMARY KEY,
+    backend    TEXT NOT NULL,
+    role       TEXT NOT NULL,
+    mark       TEXT NOT NULL,
+    handle     TEXT NOT NULL,
+    said       TEXT NOT NULL,
+    flow       TEXT,
+    round      INTEGER NOT NULL,
+    instance   TEXT,
+    state      TEXT NOT NULL,
+    why        TEXT,
+    first_seen INTEGER NOT NULL,
+    last_seen  INTEGER NOT NULL,
+    UNIQUE (backend, role, mark)
+) STRICT;
+CREATE INDEX orphan_mark ON orphan (mark);
+
+-- Ours and not theirs: no list has it, and `find` says that it is absent.
+CREATE TABLE missing (
+    holding    INTEGER PRIMARY KEY REFERENCES holding (id) ON DELETE CASCADE,
+    kept       INTEGER NOT NULL DEFAULT 0,
+    why        TEXT,
+    first_seen INTEGER NOT NULL,
+    last_seen  INTEGER NOT NULL
+) STRICT;
+
+-- Marks of which a driver promised that nothing is left and nothing can appear. What appears under one came late.
+CREATE TABLE promise (
+    mark      TEXT PRIMARY KEY,
+    backend   TEXT NOT NULL,
+    role      TEXT NOT NULL,
+    revision  INTEGER NOT NULL REFERENCES revision (id),
+    instance  TEXT NOT NULL,
+    at        INTEGER NOT NULL,
+    broken_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX promise_kept ON promise (at) WHERE broken_at IS NULL;
+CREATE INDEX promise_broken ON promise (revision) WHERE broken_at IS NOT NULL;

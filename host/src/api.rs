@@ -25,14 +25,17 @@ mod metrics;
 mod networks;
 mod nodes;
 mod openapi;
+mod orphans;
 mod page;
 mod plugin_ref;
 mod plugins;
 mod quarantine;
 mod reason;
+mod reconcile;
 mod requests;
 mod root;
 mod secrets;
+mod sweep;
 mod time;
 mod tokens;
 
@@ -93,6 +96,9 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(holdings::routes())
         .merge(debts::routes())
         .merge(quarantine::routes())
+        .merge(sweep::routes())
+        .merge(orphans::routes())
+        .merge(reconcile::routes())
         .merge(flows::routes())
         .merge(events::routes())
         .merge(freeze::routes())

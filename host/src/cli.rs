@@ -16,10 +16,12 @@ mod instance;
 mod output;
 mod plugin;
 mod quarantine;
+mod reconcile;
 mod restore;
 mod secret;
 mod serve;
 mod site;
+mod sweep;
 mod token;
 
 use std::path::PathBuf;
@@ -92,6 +94,13 @@ enum Command {
     /// Nodes that failed, and are left alone until you looked at them.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Looks for what backends have of ours that no holding knows, and the other way round.
+    Sweep(sweep::Options),
+    /// What sweeps found and nobody holds.
+    #[command(subcommand)]
+    Orphan(sweep::Orphans),
+    /// After a restore: what differs between this database and the far sides, and what is to become of it.
+    Reconcile(reconcile::Options),
     /// Brings the service to what a document says: networks, images, backends, flavors.
     Apply(apply::Options),
     /// Prints the site as a document for `apply`.
@@ -155,6 +164,9 @@ fn dispatch(Arguments { at, format: output, command }: Arguments) -> anyhow::Res
             Command::Audit => freeze::audit(&client()?, output).await,
             Command::Node(command) => command.run(&client()?, output).await,
             Command::Quarantine(command) => command.run(&client()?, output).await,
+            Command::Sweep(options) => options.run(&client()?, output).await,
+            Command::Orphan(command) => command.run(&client()?, output).await,
+            Command::Reconcile(options) => options.run(&client()?, output).await,
             Command::Apply(options) => apply::run(options, &client()?, output).await,
             Command::Export => export::run(&client()?, output).await,
             Command::Status => {

@@ -82,6 +82,8 @@ pub struct Flows {
     pub longest_wait: Duration,
     /// From one look at the active instances to the next, one list per backend.
     pub observe_every: Duration,
+    /// From one sweep of the backends for orphans to the next.
+    pub sweep_every: Duration,
 }
 
 impl Default for Flows {
@@ -97,6 +99,7 @@ impl Default for Flows {
             deadline: Duration::from_secs(2 * 3600),
             longest_wait: Duration::from_secs(3600),
             observe_every: Duration::from_secs(60),
+            sweep_every: Duration::from_secs(15 * 60),
         }
     }
 }

@@ -7,16 +7,21 @@ mod backup;
 mod bindings;
 mod create;
 mod delete;
+mod look;
 mod observe;
 mod power;
 mod rebuild;
+mod reconcile;
+mod release;
 mod restore;
 mod rules;
+mod sweep;
 mod task;
 mod verbs;
 mod wishes;
 
 pub use backup::Backup;
+pub use reconcile::Decision;
 pub use restore::{NotRestored, Restored, is_half_restored, restore};
 pub use wishes::Request;
 
@@ -62,6 +67,7 @@ pub struct Lifecycle {
     book: Book,
     runner: Runner,
     observe_every: Duration,
+    sweep_every: Duration,
 }
 
 impl Lifecycle {
@@ -79,7 +85,16 @@ impl Lifecycle {
             .with(power::instance(&store, &drivers))
             .with(rebuild::instance(&store, &drivers));
         let runner = Runner::new(store.clone(), book.clone(), clock.clone(), site.clone(), patience.clone());
-        Self { store, drivers, clock, site, book, runner, observe_every: patience.observe_every }
+        Self {
+            store,
+            drivers,
+            clock,
+            site,
+            book,
+            runner,
+            observe_every: patience.observe_every,
+            sweep_every: patience.sweep_every,
+        }
     }
 
     /// Runs the flows until `stop` says so.
@@ -90,6 +105,7 @@ impl Lifecycle {
         tokio::select! {
             () = self.runner.run(stop) => (),
             () = observing => (),
+            () = sweep::run(self, self.sweep_every) => (),
         }
         Ok(())
     }

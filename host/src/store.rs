@@ -14,13 +14,18 @@ mod holdings;
 mod instances;
 mod observed;
 mod operators;
+mod orphans;
 mod pauses;
+mod promises;
 mod quarantine;
 mod reader;
+mod reconcile;
+mod release;
 mod rows;
 mod secrets;
 mod sessions;
 mod site;
+mod sweeps;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -39,11 +44,15 @@ pub use holdings::{HoldingFilter, Undone};
 pub use instances::{CreateInstance, Created, DeleteInstance, Deleting, InstanceChange, StartFlow};
 pub use observed::{Watched, WriteObserved};
 pub use operators::{Abandon, HandOver, RetryFlow, WriteOff};
+pub use orphans::{HeldAt, Theirs, WriteLook};
 pub use pauses::{Freeze, Pause, Resume, Standing, Stop, Thaw};
 pub use quarantine::ClearQuarantine;
+pub use reconcile::{EndReconcile, Excuse, ForgetMissing, GoOn, Judge, KeepMissing, KeepOrphans};
+pub use release::{ReleaseStack, Released};
 pub use secrets::{PutSecret, PutToken, RemoveSecret, RemoveToken, Token};
 pub use sessions::PutSession;
 pub use site::SCHEMA;
+pub use sweeps::EndLook;
 pub use writer::{Lane, Operation};
 
 /// What a write or a read can say beside its answer.

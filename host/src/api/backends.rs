@@ -59,6 +59,8 @@ struct BackendView {
     grants: Vec<GrantBody>,
     /// No flow calls it: why; null while it is not paused.
     paused: Option<String>,
+    /// `report` or `release`: what is done about orphans there without a person's word.
+    sweep: &'static str,
     /// Things held there now, by role. Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<BTreeMap<&'static str, u64>>,
@@ -194,6 +196,7 @@ impl BackendView {
             access: revision.access.map(AccessBody::from),
             grants: revision.grants.into_iter().map(GrantBody::from).collect(),
             paused: None,
+            sweep: revision.sweep.as_str(),
             held: None,
             revisions: None,
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::model::{Access, Auth, Digest, Endpoint, Grant, Name, Revision, RevisionId, Tls};
+use crate::model::{Access, Auth, Digest, Endpoint, Grant, Name, Revision, RevisionId, SweepPolicy, Tls};
 
 /// What an operator writes.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -27,6 +27,10 @@ pub(super) struct BindingBody {
     /// Places of the manifest where the gate may put its values: an access, a secret, a session.
     #[serde(default)]
     pub(super) grants: Vec<GrantBody>,
+    /// `report` (usual): orphans there are told. `release`: those that came late are given back by themselves, as far as the brake lets it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub(super) sweep: SweepPolicy,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -82,6 +86,7 @@ impl BindingBody {
             endpoints: self.endpoints.into_iter().map(|(name, endpoint)| (name, endpoint.into())).collect(),
             access: self.access.map(Access::from),
             grants: self.grants.into_iter().map(Grant::from).collect(),
+            sweep: self.sweep,
         }
     }
 }

@@ -59,6 +59,37 @@ async fn metrics(_: Operator, State(app): State<App>) -> Result<impl IntoRespons
     for (state, n) in plugins {
         text.sample("moganite_plugins", &[("state", state)], n);
     }
+    text.family("moganite_orphans", "gauge", "What far sides have of ours and no holding knows, by backend and state.");
+    let mut orphans: BTreeMap<_, u64> = BTreeMap::new();
+    for orphan in store.orphans().await? {
+        *orphans.entry((orphan.backend.to_string(), orphan.state.as_str())).or_default() += 1;
+    }
+    for ((backend, state), n) in orphans {
+        text.sample("moganite_orphans", &[("backend", &backend), ("state", state)], n);
+    }
+    text.family("moganite_missing_holdings", "gauge", "Holdings that their backend does not know.");
+    text.sample("moganite_missing_holdings", &[], store.missing().await?.len() as u64);
+    let swept = store.swept(app.now()).await?;
+    text.family("moganite_brake_stopped", "gauge", "1 where nothing is released by itself until a person goes on.");
+    for swept in &swept {
+        let stopped = u64::from(swept.stopped.is_some());
+        text.sample("moganite_brake_stopped", &[("backend", swept.backend.as_str())], stopped);
+    }
+    text.family("moganite_sweep_fault", "gauge", "1 where the last sweep did not see all of the backend.");
+    for swept in &swept {
+        let fault = u64::from(swept.fault.is_some());
+        text.sample("moganite_sweep_fault", &[("backend", swept.backend.as_str())], fault);
+    }
+    text.family(
+        "moganite_late_arrivals_total",
+        "counter",
+        "Things that appeared after their driver had promised that nothing could.",
+    );
+    for (digest, n) in store.late_arrivals().await? {
+        let title = app.drivers().plugin(&digest).map(|plugin| plugin.manifest.title());
+        let plugin = format!("{} {}", title.as_deref().unwrap_or("unknown"), digest.short());
+        text.sample("moganite_late_arrivals_total", &[("plugin", &plugin)], n);
+    }
     text.family("moganite_store_commits_total", "counter", "Commits of the database since the start.");
     text.sample("moganite_store_commits_total", &[], store.commits());
     text.family("moganite_http_requests_total", "counter", "Requests answered since the start.");

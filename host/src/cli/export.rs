@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::client::Client;
 use super::output::{Format, say};
 use super::site::{Kind, Site};
-use crate::model::{Endpoint, Name, Shape};
+use crate::model::{Endpoint, Name, Shape, SweepPolicy};
 
 const HEAD: &str = "\
 # A moganite site, as `moganite export` wrote it: `moganite apply -f FILE` brings a service to it.
@@ -90,7 +90,7 @@ fn shorten_backend(fields: &mut Map<String, Value>, titles: &BTreeMap<String, St
     for endpoint in fields["endpoints"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         shorten(endpoint, &usual);
     }
-    fields.retain(|_, value| !is_empty(value));
+    fields.retain(|name, value| !is_empty(value) && (name != "sweep" || *value != json!(SweepPolicy::default())));
     Ok(())
 }
 

@@ -55,6 +55,9 @@ pub(super) struct Options {
     deadline_ms: Option<u64>,
     #[arg(long, hide = true, value_name = "MS")]
     observe_every_ms: Option<u64>,
+    /// From one sweep of the backends for orphans to the next; 900000 when left out.
+    #[arg(long, value_name = "MS")]
+    sweep_every_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -174,6 +177,7 @@ impl Options {
                 deadline: time(self.deadline_ms, usual.deadline),
                 longest_wait: time(self.longest_wait_ms, usual.longest_wait),
                 observe_every: time(self.observe_every_ms, usual.observe_every),
+                sweep_every: time(self.sweep_every_ms, usual.sweep_every),
             },
         }
     }

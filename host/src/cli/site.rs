@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::Failed;
 use super::client::Client;
-use crate::model::{Endpoint, Erase, Image, Name, Network, Route, Shape};
+use crate::model::{Endpoint, Erase, Image, Name, Network, Route, Shape, SweepPolicy};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -53,6 +53,8 @@ struct Backend {
     access: Option<Value>,
     #[serde(default)]
     grants: Vec<Value>,
+    #[serde(default)]
+    sweep: SweepPolicy,
 }
 
 /// A flavor as it is written.
@@ -192,7 +194,7 @@ fn whole<T: DeserializeOwned + Serialize>(item: Value) -> anyhow::Result<Value> 
 
 /// Of what the service shows, what a person writes.
 fn written(backend: &Value) -> Value {
-    let fields = ["name", "digest", "settings", "endpoints", "access", "grants"];
+    let fields = ["name", "digest", "settings", "endpoints", "access", "grants", "sweep"];
     fields.into_iter().map(|field| (field.to_owned(), backend[field].clone())).collect::<Map<_, _>>().into()
 }
 
@@ -258,7 +260,7 @@ mod tests {
             "access": {"address": "https://bmc/", "username": "u", "password_secret": "s2"}, "grants": [{"place": "x", "of": "b"}]});
         let shown = json!({"name": "a", "revision": 4, "digest": "p", "plugin": "p@1", "settings": {},
             "endpoints": {"far": {"url": "http://f/", "auth": auth, "tls": {"ca": null}}},
-            "access": {"address": "https://bmc/", "username": "u", "password_secret": "s2"}, "grants": [{"place": "x", "of": "b", "secret": null}]});
+            "access": {"address": "https://bmc/", "username": "u", "password_secret": "s2"}, "grants": [{"place": "x", "of": "b", "secret": null}], "sweep": "report"});
         let file = Thing::parse(Kind::Backend, file).unwrap();
         assert_eq!(file, Thing::parse(Kind::Backend, written(&shown)).unwrap());
         assert_eq!(file.secrets().into_iter().collect::<Vec<_>>(), ["s1", "s2"]);

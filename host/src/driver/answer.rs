@@ -52,7 +52,7 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Held {
     pub mark: String,
     pub handle: String,

@@ -137,7 +137,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::model::{Digest, Endpoint, Name, RevisionId, Tls};
+    use crate::model::{Digest, Endpoint, Name, RevisionId, SweepPolicy, Tls};
     use serde_json::json;
 
     fn manifest() -> Manifest {
@@ -179,6 +179,7 @@ mod tests {
             endpoints: [("ironic".to_owned(), endpoint)].into(),
             access: None,
             grants: vec![grant("bmc", Some("pod-a"), None), grant("pw", None, Some("s")), grant("token", None, None)],
+            sweep: SweepPolicy::default(),
         }
     }
 

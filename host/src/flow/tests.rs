@@ -205,6 +205,7 @@ async fn bind(bench: &Bench, exclusive: &[&str]) {
         endpoints: std::collections::BTreeMap::new(),
         access: None,
         grants: vec![],
+        sweep: SweepPolicy::default(),
     };
     let exclusive = exclusive.iter().map(|verb| (*verb).to_owned()).collect();
     bench.store.write(Lane::Interactive, WriteRevision { revision, exclusive, after: None, at: 0 }).await.unwrap();

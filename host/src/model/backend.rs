@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Digest, Name, Paused, RevisionId};
+use super::{Digest, Name, Paused, RevisionId, SweepPolicy};
 
 /// A backend as its newest revision has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,8 @@ pub struct Revision {
     pub endpoints: BTreeMap<String, Endpoint>,
     pub access: Option<Access>,
     pub grants: Vec<Grant>,
+    /// What may be done about orphans there without a person's word.
+    pub sweep: SweepPolicy,
 }
 
 /// Where the name in the driver's requests leads.

@@ -118,6 +118,14 @@ impl Site {
     pub fn mark(&self, operation: &OperationId) -> Mark {
         Mark(format!("mg-{}-{}", self.0, operation.0))
     }
+
+    /// The operation that this site made the mark for; none: another site's, or no mark at all.
+    pub fn operation(&self, mark: &Mark) -> Option<OperationId> {
+        let own = mark.0.strip_prefix("mg-")?.strip_prefix(self.as_str())?.strip_prefix('-')?;
+        let fits = !own.is_empty() && mark.0.len() <= 48;
+        (fits && own.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')))
+            .then(|| OperationId(own.to_owned()))
+    }
 }
 
 /// One durable attempt at one verb: `<flow>-<task>-<round>` for doing, with `-undo` for undoing. The same for every repeat.
@@ -134,6 +142,14 @@ impl OperationId {
     pub fn undoing(flow: FlowId, task: usize, round: u32) -> Self {
         Self(format!("{}-{task}-{round}-undo", flow.0.simple()))
     }
+
+    /// Flow, task and round of a doing one; none for one of another form.
+    pub fn parts(&self) -> Option<(FlowId, usize, u32)> {
+        let mut parts = self.0.split('-');
+        let flow = parts.next().filter(|flow| flow.len() == 32)?.parse().ok()?;
+        let (task, round) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        parts.next().is_none().then_some((flow, task, round))
+    }
 }
 
 impl fmt::Display for OperationId {
@@ -143,7 +159,7 @@ impl fmt::Display for OperationId {
 }
 
 /// How a driver recognises its own work on a far side.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Mark(pub String);
 
@@ -162,6 +178,21 @@ mod tests {
         let mark = Site::from_random([7; 6]).mark(&OperationId::doing(FlowId::fresh(), 12, 99));
         assert!(mark.0.len() <= 48, "{mark}");
         assert!(mark.0.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')));
+    }
+
+    #[test]
+    fn a_mark_tells_its_operation_to_its_own_site_alone() {
+        let (site, flow) = (Site::from_random([7; 6]), FlowId::fresh());
+        let operation = OperationId::doing(flow, 3, 2);
+        let mark = site.mark(&operation);
+        assert_eq!(site.operation(&mark), Some(operation.clone()));
+        assert_eq!(operation.parts(), Some((flow, 3, 2)));
+        assert_eq!(Site::from_random([8; 6]).operation(&mark), None);
+        for foreign in ["web-1", "mg-", "mg-hhhhhh", "mg-hhhhhh-", "mg-hhhhhhh-1", "mg-hhhhhh-A b"] {
+            assert_eq!(site.operation(&Mark(foreign.into())), None, "{foreign}");
+        }
+        assert_eq!(OperationId("abc".into()).parts(), None);
+        assert_eq!(OperationId::undoing(flow, 3, 2).parts(), None);
     }
 
     #[test]

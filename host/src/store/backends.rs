@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store, pauses};
-use crate::model::{Access, Backend, Digest, Endpoint, Grant, Millis, Name, Paused, Revision, RevisionId, Role};
+use crate::model::{
+    Access, Backend, Digest, Endpoint, Grant, Millis, Name, Paused, Revision, RevisionId, Role, SweepPolicy,
+};
 
 /// The part of a revision that SQL never looks into.
 #[derive(Serialize, Deserialize)]
@@ -15,6 +17,8 @@ struct Body {
     endpoints: std::collections::BTreeMap<String, Endpoint>,
     access: Option<Access>,
     grants: Vec<Grant>,
+    #[serde(default)]
+    sweep: SweepPolicy,
 }
 
 /// Writes a revision and makes it the backend's newest. Its `id` is given here.
@@ -32,7 +36,7 @@ impl Operation for WriteRevision {
     type Answer = RevisionId;
 
     fn apply(&self, db: &Connection) -> Result<RevisionId> {
-        let Revision { backend, digest, settings, endpoints, access, grants, .. } = &self.revision;
+        let Revision { backend, digest, settings, endpoints, access, grants, sweep, .. } = &self.revision;
         let newest = one(db, "SELECT revision FROM backend WHERE name = ?1", params![backend.as_str()], |row| {
             Ok(RevisionId(row.get(0)?))
         })?;
@@ -44,6 +48,7 @@ impl Operation for WriteRevision {
             endpoints: endpoints.clone(),
             access: access.clone(),
             grants: grants.clone(),
+            sweep: *sweep,
         };
         db.prepare_cached(
             "INSERT INTO revision (backend, digest, exclusive, body, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -137,5 +142,6 @@ fn read_revision(row: &Row<'_>) -> Result<Revision> {
         endpoints: body.endpoints,
         access: body.access,
         grants: body.grants,
+        sweep: body.sweep,
     })
 }

@@ -13,7 +13,7 @@ use super::{Error, Operation, Result, Store, audit};
 use crate::model::{By, Digest, Millis, Name};
 
 /// What stands at an active instance until its machine was compared.
-const NOT_COMPARED: &str = "not compared with the far side since the restore";
+pub(super) const NOT_COMPARED: &str = "not compared with the far side since the restore";
 
 /// The database as it was at one moment.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
 use super::instances::{self, InstanceChange};
-use super::{Result, audit, holdings, quarantine};
+use super::{Result, audit, holdings, promises, quarantine};
 use crate::model::{By, Fault, FlowId, HoldingId, InstanceId, Mark, Millis, Name, Node, OperationId, Role};
 
 /// What a transition changes beside the flow itself.
@@ -87,7 +87,10 @@ pub(super) fn apply(db: &Connection, flow: FlowId, effect: &Effect, at: Millis) 
             holdings::begin_undo(db, *instance, *role)?;
             calls_for(db, flow, *instance, *role)
         }
-        Effect::Settle(holding) => holdings::settle(db, *holding),
+        Effect::Settle(holding) => {
+            promises::made(db, *holding, at)?;
+            holdings::settle(db, *holding)
+        }
         Effect::Owe { holding, fault } => holdings::owe(db, *holding, fault, at),
         Effect::Quarantine { backend, handle, cause } => quarantine::add(db, backend, handle, cause, at),
         Effect::Instance(change) => instances::change(db, change, at),

@@ -31,6 +31,10 @@ impl Store {
             .await
     }
 
+    pub async fn holding_by_id(&self, id: HoldingId) -> Result<Option<Holding>> {
+        self.read(move |db| one(db, "SELECT * FROM holding WHERE id = ?1", params![id.0], read_holding)).await
+    }
+
     /// The holding of this role that was taken last, and that is to be undone first.
     pub async fn last_holding(&self, instance: InstanceId, role: Role) -> Result<Option<Undone>> {
         self.read(move |db| {
@@ -53,7 +57,7 @@ impl Store {
         self.read(move |db| {
             all(
                 db,
-                "SELECT h.* FROM holding h JOIN instance i ON i.public_id = h.instance
+                "SELECT h.* FROM holding h LEFT JOIN instance i ON i.public_id = h.instance
                  WHERE (?1 IS NULL OR i.project = ?1) AND (?2 IS NULL OR h.instance = ?2) ORDER BY h.id",
                 params![filter.project.as_ref().map(Name::as_str), filter.instance.map(|id| id.to_string())],
                 read_holding,

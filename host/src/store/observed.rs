@@ -31,7 +31,8 @@ impl Operation for WriteObserved {
         let mut write = db.prepare_cached(
             // After a restore a look may find more, and only `reconcile` that all is well.
             "UPDATE instance SET degraded = ?2, updated_at = ?3 WHERE public_id = ?1 AND state = 'active' AND degraded IS NOT ?2
-               AND (?2 IS NOT NULL OR (SELECT restored_at FROM site) IS NULL)",
+               AND (?2 IS NOT NULL OR (SELECT restored_at FROM site) IS NULL)
+               AND NOT EXISTS (SELECT 1 FROM missing m JOIN holding h ON h.id = m.holding WHERE h.instance = public_id)",
         )?;
         for (instance, wrong) in &self.found {
             write.execute(params![instance.to_string(), wrong, self.at])?;

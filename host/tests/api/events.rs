@@ -37,7 +37,6 @@ async fn step(server: &Server, flow: &str) {
         fault: None,
         backend: None,
         progress: flow.progress,
-        backend: None,
         task_over: false,
     };
     let event = server.store.events(flow.id, 0).await.unwrap().remove(0);

@@ -12,5 +12,6 @@ mod instances;
 mod networks;
 mod quarantine;
 mod server;
+mod sweep;
 mod tenants;
 mod verbs;

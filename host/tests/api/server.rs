@@ -5,7 +5,7 @@ use moganite::clock::Clock;
 use moganite::config::{Config, Flows, Sandbox};
 use moganite::driver::Drivers;
 use moganite::lifecycle::Lifecycle;
-use moganite::model::{Digest, Event, EventKind, Name, Phase, Position, Revision, RevisionId};
+use moganite::model::{Digest, Event, EventKind, Name, Phase, Position, Revision, RevisionId, SweepPolicy};
 use moganite::store::{Effect, FlowUpdate, Lane, Store, Transition, WriteRevision};
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ use tokio::sync::watch;
 pub(crate) struct Server {
     pub(crate) base: String,
     pub(crate) store: Store,
+    /// The letters of this installation's marks.
+    pub(crate) site: String,
     pub(crate) stop: watch::Sender<bool>,
     http: reqwest::Client,
     _folder: TempDir,
@@ -44,11 +46,12 @@ impl Server {
         let program = env!("CARGO_BIN_EXE_moganite").into();
         let drivers = Drivers::open_with(&config, store.clone(), clock.clone(), program).await.unwrap();
         let lifecycle = Lifecycle::open(&config, store.clone(), drivers, clock).await.unwrap();
+        let site = lifecycle.site().as_str().to_owned();
         let (stop, stopped) = watch::channel(false);
         let router = api::router(lifecycle, config, stopped);
         tokio::spawn(async move { axum::serve(listener, router).await });
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { base: format!("http://{listen}"), store, stop, http, _folder: folder }
+        Self { base: format!("http://{listen}"), store, site, stop, http, _folder: folder }
     }
 
     /// With what an order needs: backend `pod-a` of a plugin that is not here, flavor `small`, image `cirros`.
@@ -72,6 +75,7 @@ impl Server {
             endpoints: std::collections::BTreeMap::new(),
             access: None,
             grants: Vec::new(),
+            sweep: SweepPolicy::default(),
         };
         let write = WriteRevision { revision, exclusive: Vec::new(), after: None, at: 1 };
         self.store.write(Lane::Interactive, write).await.unwrap();
@@ -89,7 +93,6 @@ impl Server {
             fault: None,
             backend: None,
             progress: flow.progress,
-            backend: None,
             task_over: true,
         };
         let event = self.store.events(flow.id, 0).await.unwrap().remove(0);

@@ -11,8 +11,8 @@ use moganite::clock::Clock;
 use moganite::config::{Config, Flows, Sandbox};
 use moganite::driver::{Answer, Call, Composer, Doing, Drivers, Plugin};
 use moganite::model::{
-    Access, Auth, Digest, Endpoint, Grant, Mark, Name, Node, OperationId, Place, Revision, RevisionId, Shape, Tls,
-    Value,
+    Access, Auth, Digest, Endpoint, Grant, Mark, Name, Node, OperationId, Place, Revision, RevisionId, Shape,
+    SweepPolicy, Tls, Value,
 };
 use moganite::store::{Lane, PutSecret, Store, WriteRevision};
 use serde_json::{Map, Value as Json, json};
@@ -122,6 +122,7 @@ impl Rig {
             endpoints: has_far.then(|| ("far".to_owned(), far)).into_iter().collect(),
             access: None,
             grants: self.plugin.manifest.places.iter().map(granted).collect(),
+            sweep: SweepPolicy::default(),
         }
     }
 

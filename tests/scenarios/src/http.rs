@@ -46,6 +46,13 @@ impl Http {
         self.send(reqwest::Method::DELETE, path, None).await
     }
 
+    /// An answer that is no JSON.
+    pub async fn text(&self, path: &str) -> Result<String> {
+        let request = self.client.get(format!("{}{path}", self.base));
+        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        Ok(request.send().await?.error_for_status()?.text().await?)
+    }
+
     /// A file's bytes as they are.
     pub async fn upload(&self, path: &str, bytes: Vec<u8>) -> Result<Answer> {
         let request = self.client.post(format!("{}{path}", self.base)).header("content-type", "application/wasm");

@@ -22,6 +22,8 @@ pub struct Options<'a> {
     pub valence: Value,
     /// Merged into the settings of `ironic-1`.
     pub ironic: Value,
+    /// What may be done about orphans without a person's word: `report` or `release`.
+    pub sweep: &'a str,
     /// The level of the flavor `small`.
     pub erase: &'a str,
     /// In place of the simulated Ironic.
@@ -35,6 +37,7 @@ impl Default for Options<'_> {
             patience: Patience::default(),
             valence: Value::Null,
             ironic: Value::Null,
+            sweep: "report",
             erase: "quick",
             elsewhere: None,
         }
@@ -70,9 +73,17 @@ impl Stack {
         words.extend(options.sim);
         let sim = Sim::start(&words, folder.path()).await?;
         let service = Service::start(&state, &crate::plugins(), options.patience).await?;
-        let stack = Self { sim, service, folder, patience: options.patience };
-        stack.bind(&options).await?;
-        Ok(stack)
+        bind(&service, &sim, &options).await?;
+        Ok(Self { sim, service, folder, patience: options.patience })
+    }
+
+    /// A second service on the same far sides, bound as this one was by these options: another site.
+    pub async fn beside(&self, options: &Options<'_>) -> Result<Service> {
+        let state = self.folder.path().join("beside");
+        std::fs::create_dir(&state)?;
+        let service = Service::start(&state, &crate::plugins(), options.patience).await?;
+        bind(&service, &self.sim, options).await?;
+        Ok(service)
     }
 
     /// Ends the service as a power cut would and starts it again on the same state folder.
@@ -104,11 +115,7 @@ impl Stack {
     }
 
     pub async fn put_flavor(&self, name: &str, shape: Value, erase: &str) -> Result<()> {
-        let flavor = json!({
-            "name": name, "shape": shape, "erase": erase,
-            "route": {"compose": ["pod-a"], "enroll": ["ironic-1"], "deploy": ["ironic-1"]},
-        });
-        self.service.api.put(&format!("/v1/flavors/{name}"), &flavor).await?.ok().map(drop)
+        put_flavor(&self.service, name, shape, erase).await
     }
 
     /// One line for each event of a flow.
@@ -130,52 +137,61 @@ impl Stack {
         }
         Ok(all)
     }
+}
 
-    async fn bind(&self, options: &Options<'_>) -> Result<()> {
-        let api = &self.service.api;
-        api.put("/v1/secrets/bmc-password", &json!({"value": BMC_PASSWORD})).await?.ok()?;
-        let simulated = Elsewhere {
-            ironic: self.sim.ironic.clone(),
-            bmc_address: self.sim.podm.clone(),
-            boot_iso: "http://images.example/cirros.iso".into(),
-            ironic_password: None,
-            keystone: None,
-            ca: None,
-        };
-        let Elsewhere { ironic: ironic_url, bmc_address, boot_iso, ironic_password, keystone, ca } =
-            options.elsewhere.as_ref().unwrap_or(&simulated);
-        let valence = json!({
-            "plugin": self.service.digest("valence-redfish").await?,
-            "endpoints": {"valence": {"url": self.sim.valence}},
-            "settings": merged(json!({"settle_s": 2, "gone_within_s": 1}), &options.valence),
-            "access": {"address": bmc_address, "username": "admin", "password_secret": "bmc-password"},
-        });
-        api.put("/v1/backends/pod-a", &valence).await?.ok().context("binding pod-a")?;
-        let mut auth = json!("none");
-        if let Some(password) = ironic_password {
-            api.put("/v1/secrets/ironic-password", &json!({"value": password})).await?.ok()?;
-            auth = json!({"basic": {"username": "admin", "password_secret": "ironic-password"}});
-        }
-        let places = ["bmc-address", "bmc-username", "bmc-password"];
-        let mut endpoints = json!({"ironic": {"url": ironic_url, "auth": auth, "tls": {"ca": ca}}});
-        let mut grants = places.map(|place| json!({"place": place, "of": "pod-a"})).to_vec();
-        if let Some((url, password)) = keystone {
-            api.put("/v1/secrets/keystone-password", &json!({"value": password})).await?.ok()?;
-            endpoints["keystone"] = json!({"url": url});
-            grants.push(json!({"place": "keystone-password", "secret": "keystone-password"}));
-            grants.push(json!({"place": "token"}));
-        }
-        let ironic = json!({
-            "plugin": self.service.digest("ironic").await?,
-            "endpoints": endpoints,
-            "settings": merged(ironic_settings(), &options.ironic),
-            "grants": grants,
-        });
-        api.put("/v1/backends/ironic-1", &ironic).await?.ok().context("binding ironic-1")?;
-        let image = json!({"name": "cirros", "backends": {"ironic-1": {"boot_iso": boot_iso}}});
-        api.put("/v1/images/cirros", &image).await?.ok()?;
-        self.put_flavor("small", json!({"cores": 4, "memory_mib": 8192}), options.erase).await
+async fn bind(service: &Service, sim: &Sim, options: &Options<'_>) -> Result<()> {
+    let api = &service.api;
+    api.put("/v1/secrets/bmc-password", &json!({"value": BMC_PASSWORD})).await?.ok()?;
+    let simulated = Elsewhere {
+        ironic: sim.ironic.clone(),
+        bmc_address: sim.podm.clone(),
+        boot_iso: "http://images.example/cirros.iso".into(),
+        ironic_password: None,
+        keystone: None,
+        ca: None,
+    };
+    let Elsewhere { ironic: ironic_url, bmc_address, boot_iso, ironic_password, keystone, ca } =
+        options.elsewhere.as_ref().unwrap_or(&simulated);
+    let valence = json!({
+        "plugin": service.digest("valence-redfish").await?,
+        "endpoints": {"valence": {"url": sim.valence}},
+        "settings": merged(json!({"settle_s": 2, "gone_within_s": 1}), &options.valence),
+        "access": {"address": bmc_address, "username": "admin", "password_secret": "bmc-password"},
+        "sweep": options.sweep,
+    });
+    api.put("/v1/backends/pod-a", &valence).await?.ok().context("binding pod-a")?;
+    let mut auth = json!("none");
+    if let Some(password) = ironic_password {
+        api.put("/v1/secrets/ironic-password", &json!({"value": password})).await?.ok()?;
+        auth = json!({"basic": {"username": "admin", "password_secret": "ironic-password"}});
     }
+    let places = ["bmc-address", "bmc-username", "bmc-password"];
+    let mut endpoints = json!({"ironic": {"url": ironic_url, "auth": auth, "tls": {"ca": ca}}});
+    let mut grants = places.map(|place| json!({"place": place, "of": "pod-a"})).to_vec();
+    if let Some((url, password)) = keystone {
+        api.put("/v1/secrets/keystone-password", &json!({"value": password})).await?.ok()?;
+        endpoints["keystone"] = json!({"url": url});
+        grants.push(json!({"place": "keystone-password", "secret": "keystone-password"}));
+        grants.push(json!({"place": "token"}));
+    }
+    let ironic = json!({
+        "plugin": service.digest("ironic").await?,
+        "endpoints": endpoints,
+        "settings": merged(ironic_settings(), &options.ironic),
+        "grants": grants,
+        "sweep": options.sweep,
+    });
+    api.put("/v1/backends/ironic-1", &ironic).await?.ok().context("binding ironic-1")?;
+    let image = json!({"name": "cirros", "backends": {"ironic-1": {"boot_iso": boot_iso}}});
+    api.put("/v1/images/cirros", &image).await?.ok()?;
+    put_flavor(service, "small", json!({"cores": 4, "memory_mib": 8192}), options.erase).await
+}
+async fn put_flavor(service: &Service, name: &str, shape: Value, erase: &str) -> Result<()> {
+    let flavor = json!({
+        "name": name, "shape": shape, "erase": erase,
+        "route": {"compose": ["pod-a"], "enroll": ["ironic-1"], "deploy": ["ironic-1"]},
+    });
+    service.api.put(&format!("/v1/flavors/{name}"), &flavor).await?.ok().map(drop)
 }
 
 /// As the Redfish emulator needs them.
