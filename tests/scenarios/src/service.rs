@@ -43,7 +43,12 @@ impl Default for Patience {
 impl Service {
     /// Starts and waits until every plugin that it was given is compiled or refused.
     pub async fn start(state: &Path, plugins: &Path, patience: Patience) -> Result<Self> {
-        let words = [
+        Self::start_with(state, plugins, patience, &[]).await
+    }
+
+    /// With more words on the command line.
+    pub async fn start_with(state: &Path, plugins: &Path, patience: Patience, more: &[&str]) -> Result<Self> {
+        let mut words = vec![
             "serve".to_owned(),
             "--state".to_owned(),
             state.display().to_string(),
@@ -57,6 +62,7 @@ impl Service {
             format!("--revert-attempts={}", patience.revert_attempts),
             format!("--observe-every-ms={}", patience.observe_every.as_millis()),
         ];
+        words.extend(more.iter().map(ToString::to_string));
         compiled::lend(state)?;
         let mut process = Process::spawn(&binary("moganite")?, &words, &state.join("../service.log"))?;
         let line = process.line().await?;

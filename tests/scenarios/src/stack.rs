@@ -24,6 +24,8 @@ pub struct Options<'a> {
     pub ironic: Value,
     /// What may be done about orphans without a person's word: `report` or `release`.
     pub sweep: &'a str,
+    /// More words for `serve`, until a restart.
+    pub serve: &'a [&'a str],
     /// The level of the flavor `small`.
     pub erase: &'a str,
     /// In place of the simulated Ironic.
@@ -38,6 +40,7 @@ impl Default for Options<'_> {
             valence: Value::Null,
             ironic: Value::Null,
             sweep: "report",
+            serve: &[],
             erase: "quick",
             elsewhere: None,
         }
@@ -72,7 +75,7 @@ impl Stack {
         let mut words = vec!["--bmc-password", BMC_PASSWORD];
         words.extend(options.sim);
         let sim = Sim::start(&words, folder.path()).await?;
-        let service = Service::start(&state, &crate::plugins(), options.patience).await?;
+        let service = Service::start_with(&state, &crate::plugins(), options.patience, options.serve).await?;
         bind(&service, &sim, &options).await?;
         Ok(Self { sim, service, folder, patience: options.patience })
     }
@@ -81,7 +84,7 @@ impl Stack {
     pub async fn beside(&self, options: &Options<'_>) -> Result<Service> {
         let state = self.folder.path().join("beside");
         std::fs::create_dir(&state)?;
-        let service = Service::start(&state, &crate::plugins(), options.patience).await?;
+        let service = Service::start_with(&state, &crate::plugins(), options.patience, options.serve).await?;
         bind(&service, &self.sim, options).await?;
         Ok(service)
     }

@@ -76,6 +76,8 @@ async fn five_creates_and_five_deletes_after_the_backup_are_listed_and_nothing_l
     assert!(failed["state"] == "failed" && failed["reason"].as_str().unwrap().starts_with("gone: "), "{failed}");
     assert_eq!((held(&stack).await, running(&stack).await), (live, runs), "nothing live was released");
 
+    let told = stack.command(&["reconcile", "--last"]).await.unwrap();
+    assert!(told.contains("5 of theirs and not ours: release or keep") && told.contains("old-4"), "{told}");
     let done = json!({"reason": "compared"});
     assert_eq!(api.post("/v1/reconcile/done", &done).await.unwrap().status, 409, "nothing is decided yet");
     let decide = async |of: &str, decision: &str, id: Option<&Value>| {

@@ -12,6 +12,13 @@ async fn swept(service: &Service) -> Value {
     service.api.post("/v1/sweep", &json!({})).await.unwrap().ok().unwrap()
 }
 
+/// When it last looked at pod-a.
+async fn looked_at(service: &Service) -> Option<String> {
+    let report = service.api.get("/v1/sweep").await.unwrap().ok().unwrap();
+    let pod = items(&report["backends"]).into_iter().find(|backend| backend["backend"] == "pod-a").unwrap();
+    pod["at"].as_str().map(str::to_owned)
+}
+
 fn items(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
 }
@@ -141,8 +148,9 @@ async fn what_came_late_is_counted_released_by_the_policy_and_stopped_by_the_bra
 
 #[tokio::test]
 async fn two_sites_on_one_pod_manager_never_touch_each_other_s() {
-    let stack = Stack::with(quick("release")).await.unwrap();
-    let beside = stack.beside(&quick("release")).await.unwrap();
+    let options = || Options { serve: &["--sweep-every-ms=200"], ..quick("release") };
+    let stack = Stack::with(options()).await.unwrap();
+    let beside = stack.beside(&options()).await.unwrap();
     let mut instances = Vec::new();
     for (service, name) in [(&stack.service, "here"), (&beside, "there")] {
         let order = json!({"name": name, "flavor": "small", "image": "cirros"});
@@ -150,6 +158,13 @@ async fn two_sites_on_one_pod_manager_never_touch_each_other_s() {
         let id = made["id"].as_str().unwrap().to_owned();
         service.instance_in(&id, "active").await.unwrap();
         instances.push(id);
+    }
+    // On their own schedules, with all of the other's things in sight.
+    for service in [&stack.service, &beside] {
+        let before = looked_at(service).await;
+        until("its own sweep", Duration::from_secs(30), async || Ok((looked_at(service).await > before).then_some(())))
+            .await
+            .unwrap();
     }
     for _ in 0..3 {
         for service in [&stack.service, &beside] {
