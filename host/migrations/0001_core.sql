@@ -1,3 +1,6 @@
+-- Not to be edited any more: tests/fixtures/state-0.1.0 was written with it, and a test compares them. What changes is a migration of its
+-- own, 0002 and on.
+
 -- Integers inside, public ids in a side column; times are milliseconds since the epoch; bodies are JSON that SQL never looks into.
 
 -- While `frozen_at` or `restored_at` is set no flow is due and no mutating request leaves the gate.

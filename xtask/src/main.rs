@@ -7,7 +7,7 @@ mod workspace;
 
 use std::process::{ExitCode, ExitStatus};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::workspace::{Workspace, say};
 
@@ -21,6 +21,8 @@ cargo xtask up                   plugins, programs, then the service on simulato
 cargo xtask demo --with-leak     the same with a pod manager that keeps a node: must end with exit code 1
 cargo xtask bench engine         the flow engine beside the disk's limit and TaskFlow, judged by its goals: exit code 1 when one
                                  is missed; [--quick] [--only GOAL]... for less
+cargo xtask fixture              makes tests/fixtures/state-VERSION anew: flows in every position, for later versions to open;
+                                 `--pour`: its rows as they are, into an unreleased schema that was edited, in a second
 cargo xtask help                 this text";
 
 fn main() -> ExitCode {
@@ -50,6 +52,8 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         }
         ["up"] => up(&Workspace::find()?)?,
         ["demo", flags @ ..] => return demo(&Workspace::find()?, flags),
+        ["fixture"] => fixture(&Workspace::find()?, &[])?,
+        ["fixture", "--pour"] => fixture(&Workspace::find()?, &["--pour"])?,
         ["bench", what @ ..] => return bench(&Workspace::find()?, what),
         other => bail!("unknown command `{}`\n\n{HELP}", other.join(" ")),
     }
@@ -84,6 +88,20 @@ fn bench(workspace: &Workspace, what: &[&str]) -> Result<ExitCode> {
 fn exit_code(status: ExitStatus) -> ExitCode {
     // Ended by a signal: no code.
     ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Takes some minutes: each position is reached by the service itself. With `--pour` a second.
+fn fixture(workspace: &Workspace, flags: &[&str]) -> Result<()> {
+    if flags.is_empty() {
+        make_everything(workspace)?;
+    }
+    workspace.cargo("build what makes the fixture", &["build", "--package", "scenarios", "--bin", "fixture"])?;
+    let folder = workspace.root.join("tests/fixtures").join(concat!("state-", env!("CARGO_PKG_VERSION")));
+    let folder = folder.display().to_string();
+    let words: Vec<&str> = flags.iter().copied().chain([folder.as_str()]).collect();
+    let made = workspace.status(&workspace.program("fixture"), &words)?;
+    ensure!(made.success(), "the fixture was not made: {made}");
+    Ok(())
 }
 
 /// Becomes the program, so that Ctrl-C and its exit code are its own.

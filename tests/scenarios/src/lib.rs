@@ -6,6 +6,7 @@
 mod backup;
 mod clock;
 mod compiled;
+mod held;
 mod http;
 mod more;
 mod plugin;
@@ -14,14 +15,17 @@ mod process;
 mod service;
 mod sim;
 mod stack;
+mod state;
 
 pub use clock::{pause, stopwatch, until};
+pub use held::Position;
 pub use http::{Answer, Http};
 pub use plugin::{for_tests, repacked};
 pub use process::binary;
 pub use service::{Patience, Service};
 pub use sim::Sim;
 pub use stack::{BMC_PASSWORD, Elsewhere, Options, Stack};
+pub use state::{fingerprints, poured, replace_everywhere, unpacked};
 
 /// Where `cargo xtask plugins` puts the packed drivers.
 pub fn plugins() -> std::path::PathBuf {
