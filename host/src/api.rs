@@ -32,6 +32,7 @@ mod plugins;
 mod quarantine;
 mod reason;
 mod reconcile;
+mod receipts;
 mod requests;
 mod root;
 mod secrets;
@@ -103,6 +104,7 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(events::routes())
         .merge(freeze::routes())
         .merge(audit::routes())
+        .merge(receipts::routes())
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(backup::routes())

@@ -17,6 +17,7 @@ mod output;
 mod plugin;
 mod quarantine;
 mod reconcile;
+mod receipt;
 mod restore;
 mod secret;
 mod serve;
@@ -76,6 +77,8 @@ enum Command {
     /// What is done, and what it waits for.
     #[command(subcommand)]
     Flow(flow::Command),
+    /// What a flow gave back, with its proof; or an instance by its id, also one that is gone.
+    Receipt { id: String },
     /// What was taken from backends: the list of what is owed.
     #[command(subcommand)]
     Holding(holding::Command),
@@ -157,6 +160,7 @@ fn dispatch(Arguments { at, format: output, command }: Arguments) -> anyhow::Res
             Command::Secret(command) => command.run(&client()?, output).await,
             Command::Token(command) => command.run(&client()?, output).await,
             Command::Flow(command) => command.run(&client()?, output).await,
+            Command::Receipt { id } => receipt::run(&id, &client()?, output).await,
             Command::Holding(command) => command.run(&client()?, output).await,
             Command::Debt(command) => command.run(&client()?, output).await,
             Command::Freeze(reason) => freeze::freeze(reason, &client()?, output).await,

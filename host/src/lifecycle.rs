@@ -13,6 +13,7 @@ mod power;
 mod rebuild;
 mod reconcile;
 mod release;
+mod receipt;
 mod restore;
 mod rules;
 mod sweep;
@@ -22,6 +23,7 @@ mod wishes;
 
 pub use backup::Backup;
 pub use reconcile::Decision;
+pub use receipt::{Line, Receipt};
 pub use restore::{NotRestored, Restored, is_half_restored, restore};
 pub use wishes::Request;
 

@@ -160,7 +160,7 @@ impl Timeline {
 
 impl EventView {
     pub(super) fn of(event: Event, operator: bool) -> Self {
-        let Event { seq, at, task, direction, round, attempt, kind, note, backend, plugin, exchanges } = event;
+        let Event { seq, at, task, direction, round, attempt, kind, note, backend, plugin, exchanges, .. } = event;
         let exchanges = operator.then(|| exchanges.into_iter().map(ExchangeView::of).collect());
         Self { seq, at: time::show(at), task, direction, round, attempt, kind, note, backend, plugin, exchanges }
     }
@@ -175,7 +175,7 @@ impl EventView {
 }
 
 impl ExchangeView {
-    fn of(exchange: Exchange) -> Self {
+    pub(super) fn of(exchange: Exchange) -> Self {
         let Exchange { at, endpoint, method, path, status, body_sha256, bytes, took_ms } = exchange;
         Self { at: time::show(at), endpoint, method, path, status, body_sha256, bytes, took_ms }
     }

@@ -10,6 +10,7 @@ use super::Failed;
 use super::client::{Client, segment};
 use super::follow::follow;
 use super::output::{Format, say};
+use super::receipt;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -50,6 +51,10 @@ pub(super) enum Command {
         degraded: bool,
     },
     Show {
+        name_or_id: String,
+    },
+    /// What was given back of it, with its proof; of one that is gone by its id.
+    Receipt {
         name_or_id: String,
     },
     /// Changes the power of the machine.
@@ -137,6 +142,10 @@ impl Command {
             Self::Show { name_or_id } => {
                 let id = find(client, &name_or_id).await?;
                 output.one(&client.get(&format!("/v1/instances/{id}")).await?);
+            }
+            Self::Receipt { name_or_id } => {
+                let id = find(client, &name_or_id).await?;
+                receipt::show(&client.get(&format!("/v1/instances/{id}/receipt")).await?, output);
             }
             Self::Power { name_or_id, wish, wait } => {
                 let id = find(client, &name_or_id).await?;

@@ -102,7 +102,7 @@ impl Target {
                     )
                 })
             })
-            .and_then(|answer| self.proven(role, verb, answer, &exchanges))
+            .and_then(|answer| Ok((self.proof(role, verb, &answer, &exchanges)?, answer)))
             .map_err(|fault| with_denials(fault, &book));
         // Whatever the driver made of it: it goes on when the service does.
         let result = if book.has_held() {
@@ -110,7 +110,10 @@ impl Target {
         } else {
             result
         };
-        Answer { result, exchanges }
+        match result {
+            Ok((proof, answer)) => Answer { result: Ok(answer), exchanges, proof },
+            Err(fault) => Answer { result: Err(fault), exchanges, proof: None },
+        }
     }
 
     /// `name@version sha256:abcdef012345`.
@@ -167,11 +170,18 @@ impl Target {
     }
 
     /// A done that the manifest wants proven is believed only when the gate saw the proof in this call.
-    fn proven<T: Settled>(&self, role: &str, verb: &str, answer: T, exchanges: &[Exchange]) -> Result<T, Fault> {
+    fn proof<T: Settled>(
+        &self,
+        role: &str,
+        verb: &str,
+        answer: &T,
+        exchanges: &[Exchange],
+    ) -> Result<Option<Exchange>, Fault> {
         let proofs = by_verb(&self.plugin.manifest.proofs, role, verb).filter(|_| answer.is_done());
-        let Some(proofs) = proofs.map(Proofs::all) else { return Ok(answer) };
-        if proofs.iter().any(|proof| exchanges.iter().any(|seen| proves(proof, seen))) {
-            return Ok(answer);
+        let Some(proofs) = proofs.map(Proofs::all) else { return Ok(None) };
+        let proven = exchanges.iter().rev().find(|seen| proofs.iter().any(|proof| proves(proof, seen)));
+        if proven.is_some() {
+            return Ok(proven.cloned());
         }
         let wanted = |proof: &Proof| {
             format!("{} http://{}{} answering {:?}", proof.method, proof.endpoint, proof.path, proof.status)

@@ -89,6 +89,7 @@ pub fn first(
         backend: None,
         plugin: None,
         exchanges: Vec::new(),
+        given_back: None,
     };
     (flow, event, effects)
 }
@@ -396,6 +397,7 @@ impl Inner {
             backend: left.backend,
             plugin: left.plugin,
             exchanges: left.exchanges,
+            given_back: left.given_back,
         };
         let update = FlowUpdate {
             position: next.position,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Direction, EventKind, Exchange, Fault, FaultKind, FlowId, InstanceId, Mark, OperationId, Site};
+use crate::model::{
+    Direction, EventKind, Exchange, Fault, FaultKind, FlowId, GivenBack, InstanceId, Mark, OperationId, Site,
+};
 use crate::store::Effect;
 
 /// A task may be called again at any time with the same operation: it runs at least once.
@@ -93,6 +95,7 @@ pub(super) struct Left {
     pub note: Option<String>,
     /// In place of what the outcome says.
     pub kind: Option<EventKind>,
+    pub given_back: Option<GivenBack>,
 }
 
 impl Cx {
@@ -114,6 +117,11 @@ impl Cx {
     pub fn calls(&mut self, backend: impl Into<String>, plugin: impl Into<String>) {
         self.left.backend = Some(backend.into());
         self.left.plugin = Some(plugin.into());
+    }
+
+    /// A holding is settled by this call: the receipt's words about it.
+    pub fn gave_back(&mut self, given_back: GivenBack) {
+        self.left.given_back = Some(given_back);
     }
 
     /// One sentence about a `Done`, for the timeline.

@@ -181,6 +181,7 @@ impl Lifecycle {
             backend: None,
             plugin: None,
             exchanges: Vec::new(),
+            given_back: None,
         }
     }
 }

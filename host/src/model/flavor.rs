@@ -75,6 +75,16 @@ pub enum Erase {
     Full,
 }
 
+impl Erase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Quick => "quick",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// Which undo erases the data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

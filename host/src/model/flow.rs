@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exchange, Fault, FlowId, InstanceId, Millis, Name};
+use super::{Exchange, Fault, FlowId, GivenBack, InstanceId, Millis, Name};
 
 /// Where a flow stands. `advance` maps one of these to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +135,9 @@ pub struct Event {
     /// What the gate saw in this call.
     #[serde(default)]
     pub exchanges: Vec<Exchange>,
+    /// This call settled a holding: what the receipt says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_back: Option<GivenBack>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use super::effects::{self, Effect};
 use super::pauses::stopped;
 use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
 use super::{Error, Lane, Operation, Result, Store};
-use crate::model::{Event, Fault, Flow, FlowId, Millis, Name, Position, Progress};
+use crate::model::{Event, Fault, Flow, FlowId, InstanceId, Millis, Name, Position, Progress};
 
 /// Where a flow stands after a transition.
 #[derive(Debug, Clone)]
@@ -163,6 +163,14 @@ impl Store {
                 params![project.as_ref().map(Name::as_str), before.map(|id| id.to_string()), limit],
                 read_flow,
             )
+        })
+        .await
+    }
+
+    /// All flows of an instance, oldest first.
+    pub async fn flows_of(&self, instance: InstanceId) -> Result<Vec<Flow>> {
+        self.read(move |db| {
+            all(db, "SELECT * FROM flow WHERE instance = ?1 ORDER BY id", params![instance.to_string()], read_flow)
         })
         .await
     }

@@ -19,6 +19,7 @@ fn line() -> Event {
         backend: None,
         plugin: None,
         exchanges: Vec::new(),
+        given_back: None,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::driver::{Answer, Call, Doing, Drivers, Presence};
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
 use crate::lifecycle::delete::Delete;
-use crate::model::{Erasure, Fault, FaultKind, Holding, HoldingState, Name, Role};
+use crate::model::{Erasure, Exchange, Fault, FaultKind, GivenBack, Holding, HoldingState, Name, Role};
 use crate::store::{Effect, InstanceChange, Store, Undone};
 
 pub(in crate::lifecycle) struct Undo {
@@ -30,8 +30,21 @@ pub(in crate::lifecycle) struct Undo {
 enum Stage {
     /// The driver's own checkpoint.
     Undoing(Vec<u8>),
-    /// It answered done, with this receipt; whether it is gone is still to be seen.
-    Confirming(Map<String, Value>),
+    /// It answered done; whether it is gone is still to be seen.
+    Confirming(Word),
+}
+
+/// What the driver answered with its done, and the exchange that its manifest names as the proof.
+#[derive(Serialize, Deserialize)]
+struct Word {
+    receipt: Map<String, Value>,
+    proof: Option<Exchange>,
+}
+
+/// What a look at the machine's power saw.
+struct Power {
+    is_on: bool,
+    looked: Vec<Exchange>,
 }
 
 impl Undo {
@@ -71,25 +84,28 @@ impl Undo {
 
     /// Whether a read saw the machine off, so that nothing of the user runs. After undeploy, that one saw it.
     async fn is_off(&self, cx: &mut Cx, undone: &Undone) -> bool {
-        self.role != Role::Deploy || undone.holding.off_at.is_some() || self.is_on(cx, undone).await == Some(false)
+        self.role != Role::Deploy
+            || undone.holding.off_at.is_some()
+            || self.power(cx, undone).await.is_some_and(|power| !power.is_on)
     }
 
     /// What the running side sees; none when it does not tell, or does not know the machine.
-    async fn is_on(&self, cx: &mut Cx, undone: &Undone) -> Option<bool> {
+    async fn power(&self, cx: &mut Cx, undone: &Undone) -> Option<Power> {
         if self.role != Role::Deploy {
             return None;
         }
         let handle = undone.holding.handle.clone()?;
         let deployer = self.drivers.deployer(undone.revision).await.ok()?;
         let answer = deployer.observe(self.driver_call(cx, None, &undone.holding).await, &[handle]).await;
-        cx.saw(answer.exchanges);
-        answer.result.ok()?.first().and_then(|seen| seen.is_on)
+        cx.saw(answer.exchanges.clone());
+        let is_on = answer.result.ok()?.first().and_then(|seen| seen.is_on)?;
+        Some(Power { is_on, looked: answer.exchanges })
     }
 
     async fn undo(&self, cx: &mut Cx, undone: &Undone, erasure: Erasure) -> Outcome {
         let stage = cx.checkpoint.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok());
         let checkpoint = match stage {
-            Some(Stage::Confirming(receipt)) => return self.confirm(cx, undone, receipt).await,
+            Some(Stage::Confirming(word)) => return self.confirm(cx, undone, word, erasure).await,
             Some(Stage::Undoing(checkpoint)) => Some(checkpoint),
             None => None,
         };
@@ -99,7 +115,7 @@ impl Undo {
         };
         cx.saw(answer.exchanges);
         match answer.result {
-            Ok(Doing::Done(receipt)) => self.confirm(cx, undone, receipt).await,
+            Ok(Doing::Done(receipt)) => self.confirm(cx, undone, Word { receipt, proof: answer.proof }, erasure).await,
             Ok(Doing::Pending(pause)) => match serde_json::to_vec(&Stage::Undoing(pause.checkpoint)) {
                 Ok(checkpoint) => {
                     Outcome::Pending { checkpoint, after: pause.after, percent: pause.percent, note: pause.note }
@@ -111,20 +127,25 @@ impl Undo {
     }
 
     /// Only a promise that nothing is left settles the holding.
-    async fn confirm(&self, cx: &mut Cx, undone: &Undone, receipt: Map<String, Value>) -> Outcome {
+    async fn confirm(&self, cx: &mut Cx, undone: &Undone, word: Word, erasure: Erasure) -> Outcome {
         let answer = match self.find(cx, undone).await {
             Ok(answer) => answer,
             Err(fault) => return failed(fault),
         };
-        cx.saw(answer.exchanges);
+        cx.saw(answer.exchanges.clone());
         match answer.result {
-            Ok(Presence::Absent) if self.is_on(cx, undone).await == Some(true) => Outcome::retry(format!(
-                "{} answered that nothing is deployed any more, and still shows the machine as on",
-                undone.holding.backend
-            )),
             Ok(Presence::Absent) => {
+                let power = self.power(cx, undone).await;
+                if power.as_ref().is_some_and(|power| power.is_on) {
+                    return Outcome::retry(format!(
+                        "{} answered that nothing is deployed any more, and still shows the machine as on",
+                        undone.holding.backend
+                    ));
+                }
                 let gone = format!("{} is gone from {}", undone.holding.mark, undone.holding.backend);
-                cx.note(format!("{gone}{}", erased(&receipt)));
+                cx.note(format!("{gone}{}", erased(&word.receipt)));
+                let line = given_back(&undone.holding, word, answer.exchanges, erasure);
+                cx.gave_back(GivenBack { off: power.map(|power| power.looked), ..line });
                 cx.also(Effect::Settle(undone.holding.id));
                 Outcome::Done
             }
@@ -132,7 +153,7 @@ impl Undo {
                 "{} answered that {handle} was given back, and still shows it as {state}",
                 undone.holding.backend
             )),
-            Ok(Presence::Unsettled(after)) => confirming(after, &undone.holding, receipt),
+            Ok(Presence::Unsettled(after)) => confirming(after, &undone.holding, word),
             Err(fault) => failed(fault),
         }
     }
@@ -261,8 +282,23 @@ fn disputed(holding: &Holding) -> Fault {
     Fault::new(FaultKind::Conflict, format!("{message}; {advice}"))
 }
 
-fn confirming(after: Duration, holding: &Holding, receipt: Map<String, Value>) -> Outcome {
-    match serde_json::to_vec(&Stage::Confirming(receipt)) {
+fn given_back(holding: &Holding, word: Word, looked: Vec<Exchange>, erasure: Erasure) -> GivenBack {
+    GivenBack {
+        role: holding.role,
+        backend: holding.backend.clone(),
+        mark: holding.mark.clone(),
+        handle: holding.handle.clone(),
+        began: holding.state != HoldingState::Intended || holding.trail.is_some(),
+        asked: erasure.at(holding.role),
+        said: word.receipt,
+        proof: word.proof,
+        looked,
+        off: None,
+    }
+}
+
+fn confirming(after: Duration, holding: &Holding, word: Word) -> Outcome {
+    match serde_json::to_vec(&Stage::Confirming(word)) {
         Ok(checkpoint) => Outcome::Pending {
             checkpoint,
             after,
