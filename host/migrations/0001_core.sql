@@ -46,6 +46,13 @@ CREATE TABLE session (
     PRIMARY KEY (backend, name)
 ) STRICT, WITHOUT ROWID;
 
+-- How many instances a project may have that are not gone; one without a row has no limit.
+CREATE TABLE quota (
+    project    TEXT PRIMARY KEY,
+    instances  INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE flavor (
     name       TEXT PRIMARY KEY,
     body       TEXT NOT NULL,

@@ -30,9 +30,10 @@ mod page;
 mod plugin_ref;
 mod plugins;
 mod quarantine;
+mod quotas;
 mod reason;
-mod reconcile;
 mod receipts;
+mod reconcile;
 mod requests;
 mod root;
 mod secrets;
@@ -100,6 +101,7 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(sweep::routes())
         .merge(orphans::routes())
         .merge(reconcile::routes())
+        .merge(quotas::routes())
         .merge(flows::routes())
         .merge(events::routes())
         .merge(freeze::routes())

@@ -16,8 +16,9 @@ mod instance;
 mod output;
 mod plugin;
 mod quarantine;
-mod reconcile;
+mod quota;
 mod receipt;
+mod reconcile;
 mod restore;
 mod secret;
 mod serve;
@@ -104,7 +105,10 @@ enum Command {
     Orphan(sweep::Orphans),
     /// After a restore: what differs between this database and the far sides, and what is to become of it.
     Reconcile(reconcile::Options),
-    /// Brings the service to what a document says: networks, images, backends, flavors.
+    /// How many instances each project may have.
+    #[command(subcommand)]
+    Quota(quota::Command),
+    /// Brings the service to what a document says: quotas, networks, images, backends, flavors.
     Apply(apply::Options),
     /// Prints the site as a document for `apply`.
     Export,
@@ -171,6 +175,7 @@ fn dispatch(Arguments { at, format: output, command }: Arguments) -> anyhow::Res
             Command::Sweep(options) => options.run(&client()?, output).await,
             Command::Orphan(command) => command.run(&client()?, output).await,
             Command::Reconcile(options) => options.run(&client()?, output).await,
+            Command::Quota(command) => command.run(&client()?, output).await,
             Command::Apply(options) => apply::run(options, &client()?, output).await,
             Command::Export => export::run(&client()?, output).await,
             Command::Status => {

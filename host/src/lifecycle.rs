@@ -11,9 +11,9 @@ mod look;
 mod observe;
 mod power;
 mod rebuild;
+mod receipt;
 mod reconcile;
 mod release;
-mod receipt;
 mod restore;
 mod rules;
 mod sweep;
@@ -22,8 +22,8 @@ mod verbs;
 mod wishes;
 
 pub use backup::Backup;
-pub use reconcile::Decision;
 pub use receipt::{Line, Receipt};
+pub use reconcile::Decision;
 pub use restore::{NotRestored, Restored, is_half_restored, restore};
 pub use wishes::Request;
 

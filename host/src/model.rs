@@ -21,6 +21,7 @@ mod orphan;
 mod place;
 mod plugin;
 mod project;
+mod quota;
 
 pub use audit::{Audit, By};
 pub use backend::{Access, Auth, Backend, Endpoint, Grant, Revision, Tls};
@@ -41,6 +42,7 @@ pub use orphan::{Missing, Orphan, OrphanId, OrphanState, SweepPolicy, Swept, bra
 pub use place::{Place, Session, Value};
 pub use plugin::{EndpointNeed, Manifest, Proof, Proofs, Read};
 pub use project::{Project, Role as ProjectRole};
+pub use quota::Quota;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;

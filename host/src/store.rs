@@ -18,6 +18,7 @@ mod orphans;
 mod pauses;
 mod promises;
 mod quarantine;
+mod quotas;
 mod reader;
 mod reconcile;
 mod release;
@@ -47,6 +48,7 @@ pub use operators::{Abandon, HandOver, RetryFlow, WriteOff};
 pub use orphans::{HeldAt, Theirs, WriteLook};
 pub use pauses::{Freeze, Pause, Resume, Standing, Stop, Thaw};
 pub use quarantine::ClearQuarantine;
+pub use quotas::{PutQuota, RemoveQuota};
 pub use reconcile::{EndReconcile, Excuse, ForgetMissing, GoOn, Judge, KeepMissing, KeepOrphans};
 pub use release::{ReleaseStack, Released};
 pub use secrets::{PutSecret, PutToken, RemoveSecret, RemoveToken, Token};
@@ -67,6 +69,9 @@ pub enum Error {
     /// Refused by a rule of the data; nothing was written.
     #[error("{0}")]
     Refused(String),
+    /// The project has as many as it may have; nothing was written.
+    #[error("project {project} has {used} of {instances} instances")]
+    OverQuota { project: String, used: u32, instances: u32 },
     #[error("the database did not do it: {0}")]
     Unavailable(Arc<rusqlite::Error>),
     #[error("the state folder did not do it: {0}")]

@@ -73,6 +73,7 @@ const TABLE: &[Row] = &[
     row("not-frozen", 409, "The service is not frozen", "there is nothing to unfreeze"),
     row("plugin-not-bound", 409, "The backend was never bound to that plugin", "swap the backend to it first, then hand the flow over"),
     row("no-such-debt", 409, "There is no such debt", "GET /v1/debts lists what is owed; an undo that is under way is no debt yet"),
+    row("quota-exceeded", 409, "The project has as many instances as it may have", "delete an instance first, or ask an operator for a larger quota"),
     row("flow-does-not-rest", 409, "The flow does not wait for a person", "look at the flow: only one in needs-operator is retried"),
     // What the driver side refuses.
     row("plugin-not-a-component", 422, "The file is no component", "build it for wasm32-wasip2 and pack it with `moganite plugin pack`"),

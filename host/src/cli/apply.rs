@@ -149,8 +149,8 @@ async fn write(client: &Client, step: &Step) -> anyhow::Result<()> {
         (Kind::Backend, Action::Change) => client.get_tagged(&path).await?.1,
         _ => None,
     };
-    if step.thing.kind == Kind::Backend {
-        fields.remove("name");
+    if matches!(step.thing.kind, Kind::Backend | Kind::Quota) {
+        fields.remove(step.thing.kind.key());
     }
     client.put(&path, &Value::Object(fields), tag.as_deref()).await?;
     Ok(())

@@ -19,6 +19,7 @@ const HEAD: &str = "\
 #[derive(Serialize)]
 struct Document {
     secrets: BTreeSet<Name>,
+    quotas: Vec<Item>,
     networks: Vec<Item>,
     images: Vec<Item>,
     backends: Vec<Item>,
@@ -56,6 +57,7 @@ impl Document {
     fn of(site: Site, titles: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         let mut document = Self {
             secrets: site.secrets,
+            quotas: Vec::new(),
             networks: Vec::new(),
             images: Vec::new(),
             backends: Vec::new(),
@@ -64,6 +66,7 @@ impl Document {
         for thing in site.things {
             let mut fields = thing.fields;
             let list = match thing.kind {
+                Kind::Quota => &mut document.quotas,
                 Kind::Network => &mut document.networks,
                 Kind::Image => &mut document.images,
                 Kind::Backend => {
@@ -119,7 +122,8 @@ fn is_empty(value: &Value) -> bool {
 impl Serialize for Item {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        let (name, others): (Vec<_>, Vec<_>) = self.0.iter().partition(|(field, _)| *field == "name");
+        let (name, others): (Vec<_>, Vec<_>) =
+            self.0.iter().partition(|(field, _)| matches!(field.as_str(), "name" | "project"));
         for (field, value) in name.into_iter().chain(others) {
             map.serialize_entry(field, value)?;
         }

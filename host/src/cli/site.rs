@@ -1,4 +1,4 @@
-//! A site as one document: the names of its secrets, then networks, images, backends and flavors as `put` takes them.
+//! A site as one document: the names of its secrets, then quotas, networks, images, backends and flavors as `put` takes them.
 //!
 //! What a file leaves out and what the service shows come to one form here, so that they can be compared. `apply.rs` writes a site,
 //! `export.rs` reads one.
@@ -16,6 +16,7 @@ use crate::model::{Endpoint, Erase, Image, Name, Network, Route, Shape, SweepPol
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
+    Quota,
     Network,
     Image,
     Backend,
@@ -57,6 +58,14 @@ struct Backend {
     sweep: SweepPolicy,
 }
 
+/// A quota as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Quota {
+    project: Name,
+    instances: u32,
+}
+
 /// A flavor as it is written.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,10 +80,11 @@ struct Flavor {
 
 impl Kind {
     /// In the order in which one needs the other.
-    pub(super) const ALL: [Self; 4] = [Self::Network, Self::Image, Self::Backend, Self::Flavor];
+    pub(super) const ALL: [Self; 5] = [Self::Quota, Self::Network, Self::Image, Self::Backend, Self::Flavor];
 
     pub(super) fn word(self) -> &'static str {
         match self {
+            Self::Quota => "quota",
             Self::Network => "network",
             Self::Image => "image",
             Self::Backend => "backend",
@@ -82,9 +92,15 @@ impl Kind {
         }
     }
 
+    /// The field that names one.
+    pub(super) fn key(self) -> &'static str {
+        if self == Self::Quota { "project" } else { "name" }
+    }
+
     /// Its list in the document, and the last word of its path.
     pub(super) fn list(self) -> &'static str {
         match self {
+            Self::Quota => "quotas",
             Self::Network => "networks",
             Self::Image => "images",
             Self::Backend => "backends",
@@ -102,7 +118,7 @@ impl Site {
         }
         for kind in Kind::ALL {
             for (n, item) in list(&mut document, kind.list())?.into_iter().enumerate() {
-                let at = item["name"].as_str().map_or_else(|| format!("number {}", n + 1), str::to_owned);
+                let at = item[kind.key()].as_str().map_or_else(|| format!("number {}", n + 1), str::to_owned);
                 let thing = Thing::parse(kind, item).with_context(|| format!("{} {at}", kind.word()))?;
                 if site.thing(kind, &thing.name).is_some() {
                     bail!("{} {at} is there twice", kind.word());
@@ -111,7 +127,7 @@ impl Site {
             }
         }
         if let Some(unknown) = document.keys().next() {
-            let known = "secrets, networks, images, backends, flavors";
+            let known = "secrets, quotas, networks, images, backends, flavors";
             bail!(Failed::new(format!("{unknown:?} is no part of a site"), format!("the parts are {known}")));
         }
         Ok(site)
@@ -127,8 +143,7 @@ impl Site {
             for item in client.list(&format!("/v1/{}", kind.list())).await? {
                 let to_do = "use the command line of the service's own version";
                 let shown = || Failed::new(format!("the service's {} is not understood", kind.word()), to_do);
-                let item = if kind == Kind::Backend { written(&item) } else { item };
-                site.things.push(Thing::parse(kind, item).with_context(shown)?);
+                site.things.push(Thing::parse(kind, written(kind, item)).with_context(shown)?);
             }
         }
         Ok(site)
@@ -142,6 +157,7 @@ impl Site {
 impl Thing {
     fn parse(kind: Kind, item: Value) -> anyhow::Result<Self> {
         let value = match kind {
+            Kind::Quota => whole::<Quota>(item)?,
             Kind::Network => whole::<Network>(item)?,
             Kind::Image => whole::<Image>(item)?,
             Kind::Backend => whole::<Backend>(item)?,
@@ -151,7 +167,7 @@ impl Thing {
         // Null and nothing are one there.
         fields.get_mut("access").map(bare);
         fields.get_mut("grants").map(bare);
-        let name = Name::parse("name", fields["name"].as_str().unwrap_or_default())?;
+        let name = Name::parse(kind.key(), fields[kind.key()].as_str().unwrap_or_default())?;
         Ok(Self { kind, name, fields })
     }
 
@@ -180,7 +196,7 @@ impl Thing {
                 found.extend(names.map(str::to_owned));
             }
             // What a backend that is not there would call it does no harm.
-            Kind::Network | Kind::Image => {}
+            Kind::Quota | Kind::Network | Kind::Image => {}
         }
         found.remove(self.name.as_str());
         found
@@ -193,9 +209,14 @@ fn whole<T: DeserializeOwned + Serialize>(item: Value) -> anyhow::Result<Value> 
 }
 
 /// Of what the service shows, what a person writes.
-fn written(backend: &Value) -> Value {
-    let fields = ["name", "digest", "settings", "endpoints", "access", "grants", "sweep"];
-    fields.into_iter().map(|field| (field.to_owned(), backend[field].clone())).collect::<Map<_, _>>().into()
+fn written(kind: Kind, shown: Value) -> Value {
+    let fields: &[_] = match kind {
+        Kind::Backend => &["name", "digest", "settings", "endpoints", "access", "grants", "sweep"],
+        Kind::Quota => &["project", "instances"],
+        Kind::Network | Kind::Image | Kind::Flavor => return shown,
+    };
+    let known = fields.iter().filter_map(|field| Some(((*field).to_owned(), shown.get(*field)?.clone())));
+    known.collect::<Map<_, _>>().into()
 }
 
 fn list(document: &mut Map<String, Value>, part: &str) -> anyhow::Result<Vec<Value>> {
@@ -262,7 +283,7 @@ mod tests {
             "endpoints": {"far": {"url": "http://f/", "auth": auth, "tls": {"ca": null}}},
             "access": {"address": "https://bmc/", "username": "u", "password_secret": "s2"}, "grants": [{"place": "x", "of": "b", "secret": null}], "sweep": "report"});
         let file = Thing::parse(Kind::Backend, file).unwrap();
-        assert_eq!(file, Thing::parse(Kind::Backend, written(&shown)).unwrap());
+        assert_eq!(file, Thing::parse(Kind::Backend, written(Kind::Backend, shown)).unwrap());
         assert_eq!(file.secrets().into_iter().collect::<Vec<_>>(), ["s1", "s2"]);
         assert_eq!(file.backends().into_iter().collect::<Vec<_>>(), ["b"]);
     }

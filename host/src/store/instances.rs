@@ -4,6 +4,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
 use super::effects::{self, Effect};
+use super::quotas::{self, is_full};
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store};
 use super::{flows, holdings};
@@ -44,19 +45,24 @@ impl Operation for CreateInstance {
                 return earlier(db, instance.project.as_str(), key, request);
             }
         }
-        db.prepare_cached(
-            "INSERT INTO instance (public_id, project, name, state, ordered, addresses, unverified, flow, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, '{}', '[]', ?6, ?7, ?7)",
-        )?
-        .execute(params![
-            instance.id.to_string(),
-            instance.project.as_str(),
-            instance.name.as_str(),
-            instance.state.as_str(),
-            to_json(&instance.order)?,
-            instance.flow.to_string(),
-            instance.created_at,
-        ])?;
+        let inserted = db
+            .prepare_cached(concat!(
+                "INSERT INTO instance (project, public_id, name, state, ordered, addresses, unverified, flow, created_at, updated_at)
+                 SELECT ?1, ?2, ?3, ?4, ?5, '{}', '[]', ?6, ?7, ?7 WHERE NOT ",
+                is_full!()
+            ))?
+            .execute(params![
+                instance.project.as_str(),
+                instance.id.to_string(),
+                instance.name.as_str(),
+                instance.state.as_str(),
+                to_json(&instance.order)?,
+                instance.flow.to_string(),
+                instance.created_at,
+            ])?;
+        if inserted == 0 {
+            return Err(quotas::full(db, instance.project.as_str()));
+        }
         flows::insert(db, &self.flow, &self.event)?;
         for effect in &self.effects {
             effects::apply(db, self.flow.id, effect, self.event.at)?;

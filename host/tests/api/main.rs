@@ -11,6 +11,7 @@ mod events;
 mod instances;
 mod networks;
 mod quarantine;
+mod quotas;
 mod server;
 mod sweep;
 mod tenants;

@@ -38,7 +38,7 @@ impl Tenants {
         let route = |(path, method, operation): (String, String, Value)| {
             let id = if path.starts_with("/v1/flows") { &flow } else { &instance };
             let path = path.replace("{id}", id).replace("{name}", "pod-a").replace("{plugin}", "ghost");
-            let path = path.replace("{backend}", "pod-a").replace("{handle}", "node-1");
+            let path = path.replace("{backend}", "pod-a").replace("{project}", "owners").replace("{handle}", "node-1");
             (method.to_uppercase().parse().unwrap(), path, operation)
         };
         let routes = operations(&document).into_iter().map(route).collect();
