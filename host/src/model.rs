@@ -4,6 +4,7 @@
 
 mod audit;
 mod backend;
+mod budgets;
 mod characters;
 mod debt;
 mod fault;
@@ -25,6 +26,7 @@ mod quota;
 
 pub use audit::{Audit, By};
 pub use backend::{Access, Auth, Backend, Endpoint, Grant, Revision, Tls};
+pub use budgets::Budgets;
 pub use characters::Characters;
 pub use debt::{Debt, DebtKind};
 pub use fault::{Fault, FaultKind};

@@ -23,7 +23,7 @@ use super::error::{Problem, Result};
 use super::page::{Page, Paging};
 use super::plugin_ref;
 use super::time;
-use crate::model::{Name, Revision, RevisionId};
+use crate::model::{Budgets, Name, Revision, RevisionId};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -61,6 +61,9 @@ struct BackendView {
     paused: Option<String>,
     /// `report` or `release`: what is done about orphans there without a person's word.
     sweep: &'static str,
+    /// Seconds that verbs may take here, where the flavor says nothing.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    budgets: Budgets,
     /// Things held there now, by role. Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<BTreeMap<&'static str, u64>>,
@@ -197,6 +200,7 @@ impl BackendView {
             grants: revision.grants.into_iter().map(GrantBody::from).collect(),
             paused: None,
             sweep: revision.sweep.as_str(),
+            budgets: revision.budgets,
             held: None,
             revisions: None,
         }

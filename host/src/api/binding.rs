@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::model::{Access, Auth, Digest, Endpoint, Grant, Name, Revision, RevisionId, SweepPolicy, Tls};
+use crate::model::{Access, Auth, Budgets, Digest, Endpoint, Grant, Name, Revision, RevisionId, SweepPolicy, Tls};
 
 /// What an operator writes.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -31,6 +31,11 @@ pub(super) struct BindingBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub(super) sweep: SweepPolicy,
+    /// Seconds that verbs may take here before they are overdue, where the flavor says nothing: compose, release, claim, unclaim, enroll,
+    /// unenroll, deploy, undeploy, set-power.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, u64>)]
+    pub(super) budgets: Budgets,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -87,6 +92,7 @@ impl BindingBody {
             access: self.access.map(Access::from),
             grants: self.grants.into_iter().map(Grant::from).collect(),
             sweep: self.sweep,
+            budgets: self.budgets,
         }
     }
 }

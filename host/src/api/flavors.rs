@@ -14,7 +14,7 @@ use super::auth::{Operator, Reader};
 use super::body::{Asked, Body, Key, Named};
 use super::error::{Problem, Result};
 use super::page::{Page, Paging};
-use crate::model::{Device, Erase, Eraser, Flavor, Name, PartKind, Route, Shape};
+use crate::model::{Budgets, Device, Erase, Eraser, Flavor, Name, PartKind, Route, Shape};
 use crate::store::{Lane, Remove};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -36,6 +36,11 @@ struct FlavorBody {
     #[serde(default)]
     #[schema(value_type = String, default = "quick")]
     erase: Erase,
+    /// Seconds that verbs may take before they are overdue: compose, release, claim, unclaim, enroll, unenroll, deploy, undeploy,
+    /// set-power. What is left out is the backend's.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, u64>)]
+    budgets: Budgets,
 }
 
 /// Zero or empty: no wish.
@@ -157,14 +162,16 @@ impl FlavorBody {
             erase: self.erase,
             // Found out by whoever writes it.
             eraser: Eraser::default(),
+            budgets: self.budgets,
         }
     }
 }
 
 impl From<Flavor> for FlavorBody {
-    fn from(Flavor { name, shape, route, erase, .. }: Flavor) -> Self {
+    fn from(Flavor { name, shape, route, erase, budgets, .. }: Flavor) -> Self {
         let Route { claim, compose, enroll, deploy } = route;
-        Self { name: Some(name), shape: shape.into(), route: RouteBody { claim, compose, enroll, deploy }, erase }
+        let route = RouteBody { claim, compose, enroll, deploy };
+        Self { name: Some(name), shape: shape.into(), route, erase, budgets }
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::Failed;
 use super::client::Client;
-use crate::model::{Endpoint, Erase, Image, Name, Network, Route, Shape, SweepPolicy};
+use crate::model::{Budgets, Endpoint, Erase, Image, Name, Network, Route, Shape, SweepPolicy};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -56,6 +56,8 @@ struct Backend {
     grants: Vec<Value>,
     #[serde(default)]
     sweep: SweepPolicy,
+    #[serde(default)]
+    budgets: Budgets,
 }
 
 /// A quota as it is written.
@@ -76,6 +78,8 @@ struct Flavor {
     route: Route,
     #[serde(default)]
     erase: Erase,
+    #[serde(default)]
+    budgets: Budgets,
 }
 
 impl Kind {
@@ -211,7 +215,7 @@ fn whole<T: DeserializeOwned + Serialize>(item: Value) -> anyhow::Result<Value> 
 /// Of what the service shows, what a person writes.
 fn written(kind: Kind, shown: Value) -> Value {
     let fields: &[_] = match kind {
-        Kind::Backend => &["name", "digest", "settings", "endpoints", "access", "grants", "sweep"],
+        Kind::Backend => &["name", "digest", "settings", "endpoints", "access", "grants", "sweep", "budgets"],
         Kind::Quota => &["project", "instances"],
         Kind::Network | Kind::Image | Kind::Flavor => return shown,
     };

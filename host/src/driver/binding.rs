@@ -180,6 +180,7 @@ mod tests {
             access: None,
             grants: vec![grant("bmc", Some("pod-a"), None), grant("pw", None, Some("s")), grant("token", None, None)],
             sweep: SweepPolicy::default(),
+            budgets: crate::model::Budgets::default(),
         }
     }
 

@@ -215,6 +215,11 @@ macro_rules! looks {
                 self.0.label()
             }
 
+            /// How long this verb may take on this backend; none where its operator did not say.
+            pub fn budget(&self, verb: &str) -> Option<std::time::Duration> {
+                self.0.revision.budgets.of(verb)
+            }
+
             /// Whether only one operation at a time may run this verb on this backend.
             pub fn is_exclusive(&self, verb: &str) -> bool {
                 self.0.plugin.manifest.is_exclusive(verb)

@@ -361,12 +361,12 @@ impl Inner {
         page: Option<&Arc<dyn Page>>,
         outcome: Outcome,
         state: Vec<u8>,
-        left: Left,
+        mut left: Left,
     ) -> (Transition, bool) {
         let now = self.clock.now();
         let signals = Signals {
             cancelled: flow.cancel,
-            overdue: now.saturating_sub(flow.task_since) > millis(self.patience.deadline),
+            overdue: now.saturating_sub(flow.task_since) > millis(left.budget.unwrap_or(self.patience.deadline)),
             again: page
                 .zip(flow.fault.as_ref())
                 .and_then(|(page, cause)| page.again(&state, flow.position.round, cause)),
@@ -374,7 +374,7 @@ impl Inner {
         let limits = self.limits(page, flow.position.round);
         let next = advance(flow.position, &outcome, signals, &limits);
         let due_now = next.wake == Wake::Now;
-        let mut effects = left.effects;
+        let mut effects = std::mem::take(&mut left.effects);
         if let Some(page) = page {
             if next.task_over && next.position.phase.runs() {
                 effects.extend(page.begin(&self.begin(flow, next.position), &state));
@@ -383,7 +383,7 @@ impl Inner {
             effects.extend(page.end(flow.instance, &state, next.position.phase, fault));
         }
         let names = page.map(|page| page.names(flow.position.round)).unwrap_or_default();
-        let progress = story::progress(&outcome, &next, left.backend.clone(), left.plugin.clone(), flow);
+        let progress = story::progress(&outcome, &next, &left, flow);
         let backend = left.backend.clone();
         let event = Event {
             seq: 0,

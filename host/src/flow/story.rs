@@ -2,27 +2,26 @@
 
 use super::Outcome;
 use super::advance::Next;
-use crate::model::{EventKind, Flow, Phase, Progress};
+use super::task::Left;
+use crate::model::{EventKind, Flow, Millis, Phase, Progress};
 
 /// What the flow waits for now.
-pub(super) fn progress(
-    outcome: &Outcome,
-    next: &Next,
-    backend: Option<String>,
-    plugin: Option<String>,
-    flow: &Flow,
-) -> Progress {
+pub(super) fn progress(outcome: &Outcome, next: &Next, left: &Left, flow: &Flow) -> Progress {
     if next.task_over {
         return Progress::default();
     }
-    let (backend, plugin) =
-        (backend.or_else(|| flow.progress.backend.clone()), plugin.or_else(|| flow.progress.plugin.clone()));
-    match outcome {
-        Outcome::Pending { percent, note, .. } => Progress { note: note.clone(), percent: *percent, backend, plugin },
-        Outcome::Retry { fault, .. } | Outcome::Fail(fault) => {
-            Progress { note: fault.message.clone(), percent: flow.progress.percent, backend, plugin }
-        }
-        Outcome::Done => Progress::default(),
+    let before = &flow.progress;
+    let (percent, note) = match outcome {
+        Outcome::Pending { percent, note, .. } => (*percent, note.clone()),
+        Outcome::Retry { fault, .. } | Outcome::Fail(fault) => (before.percent, fault.message.clone()),
+        Outcome::Done => return Progress::default(),
+    };
+    Progress {
+        note,
+        percent,
+        backend: left.backend.clone().or_else(|| before.backend.clone()),
+        plugin: left.plugin.clone().or_else(|| before.plugin.clone()),
+        budget_ms: left.budget.map(|budget| Millis::try_from(budget.as_millis()).unwrap_or(Millis::MAX)),
     }
 }
 

@@ -96,6 +96,7 @@ pub(super) struct Left {
     /// In place of what the outcome says.
     pub kind: Option<EventKind>,
     pub given_back: Option<GivenBack>,
+    pub budget: Option<Duration>,
 }
 
 impl Cx {
@@ -122,6 +123,11 @@ impl Cx {
     /// A holding is settled by this call: the receipt's words about it.
     pub fn gave_back(&mut self, given_back: GivenBack) {
         self.left.given_back = Some(given_back);
+    }
+
+    /// How long this task may take before it is overdue; each call says it. The first that is said counts, then the service's own.
+    pub fn budget(&mut self, budget: Option<Duration>) {
+        self.left.budget = self.left.budget.or(budget);
     }
 
     /// One sentence about a `Done`, for the timeline.

@@ -169,6 +169,7 @@ fn instance(id: InstanceId, project: Name, flow: FlowId, now: Millis) -> Instanc
         user_data: None,
         networks: std::collections::BTreeMap::new(),
         metadata: serde_json::Map::new(),
+        budgets: crate::model::Budgets::default(),
     };
     Instance {
         id,
@@ -206,6 +207,7 @@ async fn bind(bench: &Bench, exclusive: &[&str]) {
         access: None,
         grants: vec![],
         sweep: SweepPolicy::default(),
+        budgets: crate::model::Budgets::default(),
     };
     let exclusive = exclusive.iter().map(|verb| (*verb).to_owned()).collect();
     bench.store.write(Lane::Interactive, WriteRevision { revision, exclusive, after: None, at: 0 }).await.unwrap();

@@ -10,6 +10,7 @@ use crate::store::{Catalog, Lane, WriteRevision};
 impl Lifecycle {
     /// Writes a backend's next revision. `after`: the newest that the caller saw.
     pub async fn bind(&self, draft: Revision, after: Option<RevisionId>) -> Result<RevisionId, Error> {
+        draft.budgets.check()?;
         self.drivers.check_binding(&draft.digest, &draft)?;
         let plugin = self.drivers.plugin(&draft.digest).ok_or_else(|| no_plugin(&draft.digest))?;
         rules::can_undo(&plugin, &self.store.roles_held(&draft.backend).await?)?;

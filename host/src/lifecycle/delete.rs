@@ -6,7 +6,7 @@ use super::Error;
 use super::task::Undo;
 use crate::driver::Drivers;
 use crate::flow::List;
-use crate::model::{Ending, Erasure, Fault, Instance, InstanceId, Invalid, Role};
+use crate::model::{Budgets, Ending, Erasure, Fault, Instance, InstanceId, Invalid, Role};
 use crate::store::{Effect, InstanceChange, Store};
 
 pub(super) const KIND: &str = "instance.delete";
@@ -41,11 +41,13 @@ fn undo_all(kind: &'static str, store: &Store, drivers: &Drivers) -> List<Delete
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Delete {
     pub(super) erasure: Erasure,
+    #[serde(default)]
+    pub(super) budgets: Budgets,
 }
 
 impl Delete {
     pub(super) fn of(instance: &Instance) -> Self {
-        Self { erasure: instance.order.erasure() }
+        Self { erasure: instance.order.erasure(), budgets: instance.order.budgets.clone() }
     }
 
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, Error> {

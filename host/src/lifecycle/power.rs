@@ -6,7 +6,7 @@ use super::Error;
 use super::task::SetPower;
 use crate::driver::{Drivers, PowerWish};
 use crate::flow::List;
-use crate::model::{Ending, Fault, InstanceId, Invalid};
+use crate::model::{Budgets, Ending, Fault, InstanceId, Invalid};
 use crate::store::{Effect, InstanceChange, Store};
 
 pub(super) const KIND: &str = "instance.power";
@@ -20,6 +20,8 @@ pub(super) fn instance(store: &Store, drivers: &Drivers) -> List<Power> {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Power {
     pub(super) wish: PowerWish,
+    #[serde(default)]
+    pub(super) budgets: Budgets,
 }
 
 impl Power {

@@ -91,7 +91,8 @@ impl Lifecycle {
     pub async fn power(&self, project: Option<Project>, id: InstanceId, wish: PowerWish) -> Result<FlowId, Error> {
         let instance = self.here(project, id).await?;
         let kind = (FlowId::fresh(), power::KIND, power::VERSION);
-        self.start(instance, kind, power::Power { wish }.to_bytes()?).await
+        let budgets = instance.order.budgets.clone();
+        self.start(instance, kind, power::Power { wish, budgets }.to_bytes()?).await
     }
 
     /// Writes the intent to put an image on the machine anew: the one that it has, or another.
@@ -160,6 +161,7 @@ impl Lifecycle {
             ssh_keys: request.ssh_keys,
             user_data: request.user_data,
             metadata: request.metadata,
+            budgets: flavor.budgets,
         };
         order.check()?;
         for backend in order.route.backends() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Digest, Name, Paused, RevisionId, SweepPolicy};
+use super::{Budgets, Digest, Name, Paused, RevisionId, SweepPolicy};
 
 /// A backend as its newest revision has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Revision {
     pub grants: Vec<Grant>,
     /// What may be done about orphans there without a person's word.
     pub sweep: SweepPolicy,
+    /// How long verbs may take here, where the flavor says nothing.
+    pub budgets: Budgets,
 }
 
 /// Where the name in the driver's requests leads.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Invalid, Name, PartKind, Role};
+use super::{Budgets, Invalid, Name, PartKind, Role};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +17,9 @@ pub struct Flavor {
     /// Whose undo reaches that level: found out when the flavor is written.
     #[serde(default)]
     pub eraser: Eraser,
+    /// How long verbs may take, whichever backend they call.
+    #[serde(default, skip_serializing_if = "Budgets::is_empty")]
+    pub budgets: Budgets,
 }
 
 /// Zero or empty: no wish.
@@ -123,6 +126,7 @@ impl Route {
 impl Flavor {
     /// What can be said without asking a backend.
     pub fn check(&self) -> Result<(), Invalid> {
+        self.budgets.check()?;
         let shape = &self.shape;
         if shape.cores > 65_536 {
             return Err(Invalid::new("shape.cores", "at most 65536 cores"));
@@ -177,6 +181,7 @@ mod tests {
             route: Route { compose: pod(), enroll: pod(), deploy: pod(), ..Route::default() },
             erase: Erase::Quick,
             eraser: Eraser::Deploy,
+            budgets: Budgets::default(),
         }
     }
 

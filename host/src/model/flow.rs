@@ -115,6 +115,9 @@ pub struct Progress {
     /// Which backend the current task calls, and with which plugin.
     pub backend: Option<String>,
     pub plugin: Option<String>,
+    /// How long the current task may take; none until its first call said so, and where the service's own holds. Milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_ms: Option<i64>,
 }
 
 /// One line of a timeline.

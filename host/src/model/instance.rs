@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Erase, Eraser, Erasure, FlowId, Image, InstanceId, Invalid, Millis, Name, Project, Route, Shape};
+use super::{Budgets, Erase, Eraser, Erasure, FlowId, Image, InstanceId, Invalid, Millis, Name, Project, Route, Shape};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
@@ -48,6 +48,8 @@ pub struct Order {
     #[serde(default)]
     pub networks: BTreeMap<Name, Map<String, Value>>,
     pub metadata: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Budgets::is_empty")]
+    pub budgets: Budgets,
 }
 
 /// `creating -> active | failed`, any `-> deleting -> gone`.

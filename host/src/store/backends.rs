@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store, pauses};
 use crate::model::{
-    Access, Backend, Digest, Endpoint, Grant, Millis, Name, Paused, Revision, RevisionId, Role, SweepPolicy,
+    Access, Backend, Budgets, Digest, Endpoint, Grant, Millis, Name, Paused, Revision, RevisionId, Role, SweepPolicy,
 };
 
 /// The part of a revision that SQL never looks into.
@@ -19,6 +19,8 @@ struct Body {
     grants: Vec<Grant>,
     #[serde(default)]
     sweep: SweepPolicy,
+    #[serde(default, skip_serializing_if = "Budgets::is_empty")]
+    budgets: Budgets,
 }
 
 /// Writes a revision and makes it the backend's newest. Its `id` is given here.
@@ -36,7 +38,7 @@ impl Operation for WriteRevision {
     type Answer = RevisionId;
 
     fn apply(&self, db: &Connection) -> Result<RevisionId> {
-        let Revision { backend, digest, settings, endpoints, access, grants, sweep, .. } = &self.revision;
+        let Revision { backend, digest, settings, endpoints, access, grants, sweep, budgets, .. } = &self.revision;
         let newest = one(db, "SELECT revision FROM backend WHERE name = ?1", params![backend.as_str()], |row| {
             Ok(RevisionId(row.get(0)?))
         })?;
@@ -49,6 +51,7 @@ impl Operation for WriteRevision {
             access: access.clone(),
             grants: grants.clone(),
             sweep: *sweep,
+            budgets: budgets.clone(),
         };
         db.prepare_cached(
             "INSERT INTO revision (backend, digest, exclusive, body, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -143,5 +146,6 @@ fn read_revision(row: &Row<'_>) -> Result<Revision> {
         access: body.access,
         grants: body.grants,
         sweep: body.sweep,
+        budgets: body.budgets,
     })
 }

@@ -76,6 +76,7 @@ impl Server {
             access: None,
             grants: Vec::new(),
             sweep: SweepPolicy::default(),
+            budgets: moganite::model::Budgets::default(),
         };
         let write = WriteRevision { revision, exclusive: Vec::new(), after: None, at: 1 };
         self.store.write(Lane::Interactive, write).await.unwrap();

@@ -123,6 +123,7 @@ impl Rig {
             access: None,
             grants: self.plugin.manifest.places.iter().map(granted).collect(),
             sweep: SweepPolicy::default(),
+            budgets: moganite::model::Budgets::default(),
         }
     }
 

@@ -35,6 +35,7 @@ impl Task<Create> for Claim {
     }
 
     async fn execute(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
+        cx.budget(create.order.budgets.of("claim"));
         let holding = match intended(&self.store, cx).await {
             Ok(holding) => holding,
             Err(outcome) => return outcome,
@@ -44,6 +45,7 @@ impl Task<Create> for Claim {
             Err(fault) => return failed(fault),
         };
         cx.calls(holding.backend.as_str(), claimer.plugin());
+        cx.budget(claimer.budget("claim"));
         let mut exclude = create.excluded.clone();
         match self.store.quarantined(&holding.backend).await {
             Ok(nodes) => exclude.extend(nodes.into_iter().map(|node| node.handle)),
@@ -66,6 +68,7 @@ impl Task<Create> for Claim {
 
     /// The machine that failed is left out of the next rounds, and of other instances until an operator clears it.
     async fn revert(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
+        cx.budget(create.order.budgets.of("unclaim"));
         let outcome = self.undo.run(cx, create.order.erasure()).await;
         if outcome != Outcome::Done {
             return outcome;

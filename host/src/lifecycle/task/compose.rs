@@ -35,6 +35,7 @@ impl Task<Create> for Compose {
     }
 
     async fn execute(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
+        cx.budget(create.order.budgets.of("compose"));
         let holding = match intended(&self.store, cx).await {
             Ok(holding) => holding,
             Err(outcome) => return outcome,
@@ -44,6 +45,7 @@ impl Task<Create> for Compose {
             Err(fault) => return failed(fault),
         };
         cx.calls(holding.backend.as_str(), composer.plugin());
+        cx.budget(composer.budget("compose"));
         let want = create.order.shape_for(&holding.backend);
         let answer = composer.compose(call(cx, None), &holding.mark, &want).await;
         cx.saw(answer.exchanges);
@@ -61,6 +63,7 @@ impl Task<Create> for Compose {
     }
 
     async fn revert(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
+        cx.budget(create.order.budgets.of("release"));
         let outcome = self.undo.run(cx, create.order.erasure()).await;
         if outcome == Outcome::Done {
             create.node = None;

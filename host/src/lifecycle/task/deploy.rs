@@ -38,6 +38,7 @@ impl Task<Create> for Deploy {
         let Some(enrolled) = &create.enrolled else {
             return Outcome::Fail(Fault::new(FaultKind::Broken, "there is no enrolled node to deploy to"));
         };
+        cx.budget(create.order.budgets.of("deploy"));
         let holding = match intended(&self.store, cx).await {
             Ok(holding) => holding,
             Err(outcome) => return outcome,
@@ -47,6 +48,7 @@ impl Task<Create> for Deploy {
             Err(fault) => return failed(fault),
         };
         cx.calls(holding.backend.as_str(), deployer.plugin());
+        cx.budget(deployer.budget("deploy"));
         let order = DeployOrder {
             node: enrolled.handle.clone(),
             image: create.order.image.backends.get(&holding.backend).cloned().unwrap_or_default(),
@@ -73,6 +75,7 @@ impl Task<Create> for Deploy {
     }
 
     async fn revert(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
+        cx.budget(create.order.budgets.of("undeploy"));
         self.undo.run(cx, create.order.erasure()).await
     }
 }

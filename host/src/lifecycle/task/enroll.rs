@@ -38,6 +38,7 @@ impl Task<Create> for Enroll {
         let Some(made) = create.node.clone() else {
             return Outcome::Fail(Fault::new(FaultKind::Broken, "there is no composed node to enroll"));
         };
+        cx.budget(create.order.budgets.of("enroll"));
         let holding = match intended(&self.store, cx).await {
             Ok(holding) => holding,
             Err(outcome) => return outcome,
@@ -47,6 +48,7 @@ impl Task<Create> for Enroll {
             Err(fault) => return failed(fault),
         };
         cx.calls(holding.backend.as_str(), enroller.plugin());
+        cx.budget(enroller.budget("enroll"));
         let access_of = create.composer(cx.at.round).cloned();
         let answer = enroller.enroll(call(cx, access_of), &holding.mark, &made).await;
         cx.saw(answer.exchanges);
@@ -63,6 +65,7 @@ impl Task<Create> for Enroll {
     }
 
     async fn revert(&self, cx: &mut Cx, create: &mut Create) -> Outcome {
+        cx.budget(create.order.budgets.of("unenroll"));
         let outcome = self.undo.run(cx, create.order.erasure()).await;
         if outcome == Outcome::Done {
             create.enrolled = None;

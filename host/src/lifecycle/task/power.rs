@@ -31,6 +31,7 @@ impl Task<Power> for SetPower {
     }
 
     async fn execute(&self, cx: &mut Cx, power: &mut Power) -> Outcome {
+        cx.budget(power.budgets.of("set-power"));
         let running = match self.store.last_holding(cx.at.instance, Role::Deploy).await {
             Ok(running) => running.map(|undone| undone.holding),
             Err(error) => return Outcome::retry(format!("the store did not say what runs: {error}")),
@@ -45,6 +46,7 @@ impl Task<Power> for SetPower {
             Err(fault) => return failed(fault),
         };
         cx.calls(holding.backend.as_str(), deployer.plugin());
+        cx.budget(deployer.budget("set-power"));
         let answer = deployer.set_power(call(cx, None), &handle, power.wish).await;
         cx.saw(answer.exchanges);
         match answer.result {

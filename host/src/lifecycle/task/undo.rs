@@ -14,7 +14,7 @@ use crate::driver::{Answer, Call, Doing, Drivers, Presence};
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
 use crate::lifecycle::delete::Delete;
-use crate::model::{Erasure, Exchange, Fault, FaultKind, GivenBack, Holding, HoldingState, Name, Role};
+use crate::model::{Budgets, Erasure, Exchange, Fault, FaultKind, GivenBack, Holding, HoldingState, Name, Role};
 use crate::store::{Effect, InstanceChange, Store, Undone};
 
 pub(in crate::lifecycle) struct Undo {
@@ -55,6 +55,15 @@ impl Undo {
     /// When it does not end at once and the machine was seen off, the instance is gone; what is held then is owed.
     pub(in crate::lifecycle) fn of_deleted(self) -> Self {
         Self { of_deleted: true, ..self }
+    }
+
+    fn verb(&self) -> &'static str {
+        match self.role {
+            Role::Compose => "release",
+            Role::Claim => "unclaim",
+            Role::Enroll => "unenroll",
+            Role::Deploy => "undeploy",
+        }
     }
 
     pub(super) fn begin(&self, begin: &Begin) -> Vec<Effect> {
@@ -172,21 +181,25 @@ impl Undo {
             Role::Compose => {
                 let composer = self.drivers.composer(*revision).await?;
                 cx.calls(backend, composer.plugin());
+                cx.budget(composer.budget("release"));
                 Ok(composer.release(call, holding, erasure.at(self.role)).await)
             }
             Role::Claim => {
                 let claimer = self.drivers.claimer(*revision).await?;
                 cx.calls(backend, claimer.plugin());
+                cx.budget(claimer.budget("unclaim"));
                 Ok(claimer.unclaim(call, holding).await)
             }
             Role::Enroll => {
                 let enroller = self.drivers.enroller(*revision).await?;
                 cx.calls(backend, enroller.plugin());
+                cx.budget(enroller.budget("unenroll"));
                 Ok(enroller.unenroll(call, holding).await)
             }
             Role::Deploy => {
                 let deployer = self.drivers.deployer(*revision).await?;
                 cx.calls(backend, deployer.plugin());
+                cx.budget(deployer.budget("undeploy"));
                 Ok(deployer.undeploy(call, holding, erasure.at(self.role)).await)
             }
         }
@@ -195,11 +208,19 @@ impl Undo {
     async fn find(&self, cx: &mut Cx, undone: &Undone) -> Result<Answer<Presence>, Fault> {
         let Undone { holding, revision } = undone;
         let call = self.driver_call(cx, None, holding).await;
+        // A call that only looks has the same budget.
+        macro_rules! look {
+            ($driver:expr) => {{
+                let driver = $driver.await?;
+                cx.budget(driver.budget(self.verb()));
+                Ok(driver.find(call, holding).await)
+            }};
+        }
         match self.role {
-            Role::Compose => Ok(self.drivers.composer(*revision).await?.find(call, holding).await),
-            Role::Claim => Ok(self.drivers.claimer(*revision).await?.find(call, holding).await),
-            Role::Enroll => Ok(self.drivers.enroller(*revision).await?.find(call, holding).await),
-            Role::Deploy => Ok(self.drivers.deployer(*revision).await?.find(call, holding).await),
+            Role::Compose => look!(self.drivers.composer(*revision)),
+            Role::Claim => look!(self.drivers.claimer(*revision)),
+            Role::Enroll => look!(self.drivers.enroller(*revision)),
+            Role::Deploy => look!(self.drivers.deployer(*revision)),
         }
     }
 
@@ -224,11 +245,16 @@ impl Undo {
 /// A flow's state that knows how far data is to be erased.
 pub(in crate::lifecycle) trait Erasing: Send + Sync {
     fn erasure(&self) -> Erasure;
+    fn budgets(&self) -> &Budgets;
 }
 
 impl Erasing for Delete {
     fn erasure(&self) -> Erasure {
         self.erasure
+    }
+
+    fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 }
 
@@ -236,17 +262,16 @@ impl Erasing for Create {
     fn erasure(&self) -> Erasure {
         self.order.erasure()
     }
+
+    fn budgets(&self) -> &Budgets {
+        &self.order.budgets
+    }
 }
 
 #[async_trait]
 impl<S: Erasing> Task<S> for Undo {
     fn name(&self) -> &'static str {
-        match self.role {
-            Role::Compose => "release",
-            Role::Claim => "unclaim",
-            Role::Enroll => "unenroll",
-            Role::Deploy => "undeploy",
-        }
+        self.verb()
     }
 
     fn begin(&self, begin: &Begin, _: &S) -> Vec<Effect> {
@@ -254,6 +279,7 @@ impl<S: Erasing> Task<S> for Undo {
     }
 
     async fn execute(&self, cx: &mut Cx, state: &mut S) -> Outcome {
+        cx.budget(state.budgets().of(self.verb()));
         self.run(cx, state.erasure()).await
     }
 
