@@ -118,6 +118,7 @@ CREATE TABLE instance (
 ) STRICT;
 CREATE INDEX instance_of_project ON instance (project, id) WHERE gone_at IS NULL;
 
+-- `budget`: milliseconds that the current task may take; NULL where the service's own holds.
 -- The row is the truth about a flow. `wake` is NULL while it waits for another flow or for a person. `backend` is the one that the
 -- current task calls. `stopped_since`: one of several pauses has ended, and from when the clocks stand.
 CREATE TABLE flow (
@@ -139,6 +140,7 @@ CREATE TABLE flow (
     cancel     INTEGER NOT NULL DEFAULT 0,
     fault      TEXT,
     progress   TEXT NOT NULL,
+    budget     INTEGER,
     exclusive  TEXT,
     follows    TEXT,
     backend    TEXT,

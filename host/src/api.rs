@@ -40,6 +40,7 @@ mod secrets;
 mod sweep;
 mod time;
 mod tokens;
+mod waits;
 
 use std::sync::Arc;
 

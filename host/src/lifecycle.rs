@@ -19,12 +19,14 @@ mod rules;
 mod sweep;
 mod task;
 mod verbs;
+mod waits;
 mod wishes;
 
 pub use backup::Backup;
 pub use receipt::{Line, Receipt};
 pub use reconcile::Decision;
 pub use restore::{NotRestored, Restored, is_half_restored, restore};
+pub use waits::{Waits, Who};
 pub use wishes::Request;
 
 use std::time::Duration;
@@ -36,7 +38,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Flows};
 use crate::driver::{Drivers, Refusal};
 use crate::flow::{Book, Runner};
-use crate::model::{Flow, Invalid, Phase, Site};
+use crate::model::{Flow, Invalid, Site};
 use crate::store::{self, Store};
 
 /// Why an intent was not taken. Nothing was changed.
@@ -70,6 +72,8 @@ pub struct Lifecycle {
     runner: Runner,
     observe_every: Duration,
     sweep_every: Duration,
+    /// How long a task may take of which nobody said it.
+    deadline: Duration,
 }
 
 impl Lifecycle {
@@ -96,6 +100,7 @@ impl Lifecycle {
             runner,
             observe_every: patience.observe_every,
             sweep_every: patience.sweep_every,
+            deadline: patience.deadline,
         }
     }
 
@@ -131,48 +136,6 @@ impl Lifecycle {
     /// The names of a flow's tasks in its present round, in order.
     pub fn tasks(&self, flow: &Flow) -> Vec<&'static str> {
         self.book.tasks(&flow.kind, flow.version, flow.position.round)
-    }
-
-    /// As [`Lifecycle::waits_for`], and what stops it, or who is ahead where flows take turns at a backend.
-    pub async fn waits_behind(&self, flow: &Flow) -> Result<String, Error> {
-        if flow.position.phase.runs() {
-            let standing = self.store.standing().await?;
-            if let Some(frozen) = standing.frozen {
-                return Ok(format!("the service is frozen: {}", frozen.why));
-            }
-            if standing.restored_at.is_some() {
-                return Ok("an operator must decide what differs since the restore: moganite reconcile".into());
-            }
-            if let Some(backend) = &flow.backend
-                && let Some(paused) = self.store.paused(backend).await?
-            {
-                return Ok(format!("{backend} is paused: {}", paused.why));
-            }
-        }
-        match (&flow.exclusive, self.store.flow_ahead(flow.id).await?) {
-            (Some(turn), Some(ahead)) => Ok(format!("its turn at {turn}: flow {ahead} is ahead")),
-            _ => Ok(self.waits_for(flow)),
-        }
-    }
-
-    /// One sentence: waiting for what, and who acts next.
-    pub fn waits_for(&self, flow: &Flow) -> String {
-        match flow.position.phase {
-            Phase::Done | Phase::Reverted => String::new(),
-            Phase::NeedsOperator => {
-                let why = flow.fault.as_ref().map_or("it rests", |fault| fault.message.as_str());
-                format!("an operator must look: {why}")
-            }
-            Phase::Forward | Phase::Backward if flow.paused.is_some() => {
-                let why = flow.paused.as_ref().map_or("", |paused| paused.why.as_str());
-                format!("an operator paused it, its clocks stand: {why}")
-            }
-            Phase::Forward | Phase::Backward => match (flow.wake, flow.follows) {
-                (None, Some(before)) => format!("waits for flow {before} to end"),
-                _ if flow.progress.note.is_empty() => "its next call".into(),
-                _ => flow.progress.note.clone(),
-            },
-        }
     }
 }
 

@@ -15,7 +15,9 @@ use super::body::{Asked, Id};
 use super::error::{Problem, Result};
 use super::events::EventView;
 use super::page::{Page, Paging};
-use super::{root, time};
+use super::time;
+use super::waits::WaitsView;
+use crate::lifecycle::Waits;
 use crate::model::{Direction, Event, Fault, FaultKind, Flow, FlowId, Phase};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -41,8 +43,12 @@ struct FlowView {
     attempt: u32,
     /// When the current task of this round and direction began.
     since: String,
-    /// One sentence; empty once it ended.
+    /// Why it is not moving, in one sentence; empty once it ended.
     waits_for: String,
+    /// The same, taken apart; null once it ended.
+    waits: Option<WaitsView>,
+    /// The current task takes longer than its budget.
+    overdue: bool,
     /// 0 to 100, where the driver knows it.
     percent: Option<u8>,
     /// Null while it waits for another flow or for a person.
@@ -107,7 +113,8 @@ async fn list(
         before.transpose().map_err(|_| Problem::new("invalid-cursor", "the cursor was not made by this list"))?;
     let flows = app.store().flows(caller.scope, before, limit + 1).await?;
     let page = Page::of("flows", limit, flows, |flow| flow.id.to_string());
-    Ok(Json(page.map(|flow| FlowView::of(&app, flow))))
+    let mut waits = app.lifecycle.waits(&page.items).await?.into_iter();
+    Ok(Json(page.map(|flow| FlowView::of(&app, flow, waits.next().flatten()))))
 }
 
 /// One flow with its tasks and its timeline.
@@ -130,22 +137,20 @@ async fn whole(app: &App, flow: Flow, caller: &Caller) -> Result<FlowView> {
     let names = app.lifecycle.tasks(&flow);
     let tasks = names.iter().enumerate().map(|(index, name)| TaskView::of(&flow, index, name, &events)).collect();
     let shown = events.into_iter().map(|event| EventView::of(event, caller.is_operator())).collect();
-    let held_back = if flow.position.phase.runs() { root::held_back(app).await? } else { None };
-    let waits_for = match held_back {
-        Some(why) => why,
-        None => app.lifecycle.waits_behind(&flow).await?,
-    };
-    Ok(FlowView { tasks: Some(tasks), events: Some(shown), waits_for, ..FlowView::of(app, flow) })
+    let waits = app.lifecycle.waits(std::slice::from_ref(&flow)).await?.into_iter().next().flatten();
+    Ok(FlowView { tasks: Some(tasks), events: Some(shown), ..FlowView::of(app, flow, waits) })
 }
 
 impl FlowView {
-    fn of(app: &App, flow: Flow) -> Self {
+    fn of(app: &App, flow: Flow, waits: Option<Waits>) -> Self {
         let names = app.lifecycle.tasks(&flow);
         let current = names.get(flow.position.task).filter(|_| !flow.position.phase.is_ended());
         Self {
             id: flow.id.to_string(),
             task: current.map(|name| (*name).to_owned()),
-            waits_for: app.lifecycle.waits_for(&flow),
+            waits_for: waits.as_ref().map(Waits::sentence).unwrap_or_default(),
+            overdue: waits.as_ref().is_some_and(Waits::is_overdue),
+            waits: waits.as_ref().map(WaitsView::of),
             version: flow.version,
             project: flow.project.to_string(),
             instance: flow.instance.to_string(),

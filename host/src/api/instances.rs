@@ -96,7 +96,7 @@ async fn list(
         }
     }
     let page = Page::of("instances", limit, found, |instance| instance.id.to_string());
-    Ok(Json(page.map(InstanceView::of)))
+    Ok(Json(InstanceView::listed(&app, page).await?))
 }
 
 /// Orders an instance. With an Idempotency-Key a repeat answers the first one's.

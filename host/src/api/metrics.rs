@@ -14,6 +14,7 @@ use super::App;
 use super::auth::Operator;
 use super::error::Result;
 use super::plugins::word;
+use crate::model::{Debt, DebtKind, Millis, Name};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(metrics))
@@ -50,6 +51,23 @@ async fn metrics(_: Operator, State(app): State<App>) -> Result<impl IntoRespons
     text.family("moganite_flows", "gauge", "Flows by phase, ended ones too.");
     for (phase, n) in store.count_flows().await? {
         text.sample("moganite_flows", &[("phase", &phase)], n);
+    }
+    text.family("moganite_flows_overdue", "gauge", "Flows whose task takes longer than its budget, by kind.");
+    for (kind, n) in app.lifecycle.count_overdue().await? {
+        text.sample("moganite_flows_overdue", &[("kind", &kind)], n);
+    }
+    text.debts(&store.debts().await?, app.now());
+    let mut quarantined: BTreeMap<_, u64> = BTreeMap::new();
+    for node in store.quarantine().await? {
+        *quarantined.entry(node.backend).or_default() += 1;
+    }
+    text.family(
+        "moganite_nodes_quarantined",
+        "gauge",
+        "Nodes that are left alone until an operator clears them, by backend.",
+    );
+    for (backend, n) in quarantined {
+        text.sample("moganite_nodes_quarantined", &[("backend", backend.as_str())], n);
     }
     text.family("moganite_plugins", "gauge", "Plugins by state.");
     let mut plugins: BTreeMap<_, u64> = BTreeMap::new();
@@ -107,6 +125,25 @@ impl Text {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string cannot fail.
         write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n").ok();
+    }
+
+    /// By kind and backend, and the age of the oldest: each kind is an alert of its own.
+    fn debts(&mut self, debts: &[Debt], now: Millis) {
+        let mut found: BTreeMap<(DebtKind, &Name), (u64, Millis)> = BTreeMap::new();
+        for debt in debts {
+            let (n, oldest) = found.entry((debt.kind, &debt.holding.backend)).or_insert((0, debt.owed_at));
+            (*n, *oldest) = (*n + 1, debt.owed_at.min(*oldest));
+        }
+        self.family("moganite_debts", "gauge", "What is owed to backends, by kind.");
+        for ((kind, backend), (n, _)) in &found {
+            self.sample("moganite_debts", &[("kind", kind.as_str()), ("backend", backend.as_str())], *n);
+        }
+        self.family("moganite_debt_oldest_seconds", "gauge", "The age of the oldest debt, by kind.");
+        for ((kind, backend), (_, oldest)) in &found {
+            let age = u64::try_from(now.saturating_sub(*oldest) / 1000).unwrap_or(0);
+            let labels = [("kind", kind.as_str()), ("backend", backend.as_str())];
+            self.sample("moganite_debt_oldest_seconds", &labels, age);
+        }
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {

@@ -33,7 +33,7 @@ struct ReceiptView {
     instance: String,
     /// Nothing of the instance is held any more.
     complete: bool,
-    /// What must not be overlooked, such as disks that may hold data.
+    /// What must not be overlooked: disks that may hold data, and what a person decided in place of an undo.
     warnings: Vec<String>,
     /// In the order in which it was given back.
     given_back: Vec<LineView>,
@@ -131,7 +131,7 @@ impl ReceiptView {
         Self {
             instance: receipt.instance.to_string(),
             complete: receipt.left.is_empty(),
-            warnings: receipt.lines.iter().filter_map(Line::warning).collect(),
+            warnings: receipt.warnings,
             given_back: receipt.lines.into_iter().map(|line| LineView::of(line, operator)).collect(),
             left: receipt.left.into_iter().map(Left::of).collect(),
         }

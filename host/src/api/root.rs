@@ -34,7 +34,7 @@ struct About {
 }
 
 /// Why no flow goes on, in one sentence; none when nothing holds them back.
-pub(super) async fn held_back(app: &App) -> Result<Option<String>> {
+async fn held_back(app: &App) -> Result<Option<String>> {
     let standing = app.store().standing().await?;
     let restored = standing.restored_at.map(|at| {
         let at = time::show(at);

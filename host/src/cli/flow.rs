@@ -134,6 +134,8 @@ fn show(flow: &Value, output: Format) {
     }
     let mut head = flow.clone();
     let (tasks, events) = (head["tasks"].take(), head["events"].take());
+    // The sentence says it.
+    head["waits"].take();
     output.one(&head);
     let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let columns = [

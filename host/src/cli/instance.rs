@@ -134,6 +134,7 @@ impl Command {
                     ("CREATED", "/created_at"),
                     ("DEGRADED", "/degraded"),
                     ("REASON", "/reason"),
+                    ("WAITS FOR", "/now/waits_for"),
                 ];
                 let state = state.map(|state| format!("state={}", segment(&state)));
                 let wanted: Vec<_> = state.into_iter().chain(degraded.then(|| "degraded=true".to_owned())).collect();

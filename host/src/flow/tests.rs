@@ -28,6 +28,7 @@ struct Scripted {
     answers: Arc<Mutex<VecDeque<Outcome>>>,
     calls: Arc<Mutex<Vec<String>>>,
     takes: Option<Name>,
+    budget: Option<Duration>,
 }
 
 #[async_trait]
@@ -51,6 +52,9 @@ impl Task<Nothing> for Scripted {
 
     async fn execute(&self, cx: &mut Cx, _: &mut Nothing) -> Outcome {
         self.calls.lock().unwrap().push(format!("{} {}", self.name, cx.attempt));
+        // The service's own would do, the first that is said counts.
+        cx.budget(self.budget);
+        cx.budget(Some(Duration::from_secs(7200)));
         let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Outcome::Done);
         assert!(!matches!(&answer, Outcome::Fail(fault) if fault.message == PANIC), "as the script says");
         answer
@@ -76,7 +80,7 @@ impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let task = |name| Scripted { name, answers: Arc::default(), calls: calls.clone(), takes: None };
+        let task = |name| Scripted { name, answers: Arc::default(), calls: calls.clone(), takes: None, budget: None };
         Self {
             store: Store::open(folder.path()).unwrap(),
             folder,
@@ -123,6 +127,11 @@ impl Bench {
     fn serve_by(&self, runner: Runner) -> Service {
         let (stop, stopped) = watch::channel(false);
         Service { _stop: stop, running: tokio::spawn(async move { runner.run(stopped).await }) }
+    }
+
+    async fn ahead(&self, of: FlowId) -> Option<Ahead> {
+        let flow = self.store.flow(of).await.unwrap().unwrap();
+        self.store.obstacles(&[flow]).await.unwrap().ahead.get(&of).copied()
     }
 
     async fn until(&self, flow: FlowId, is: impl Fn(&Flow) -> bool) -> Flow {
@@ -324,11 +333,28 @@ async fn at_an_exclusive_backend_flows_take_turns_in_the_order_they_came() {
     let (_, second) = bench.create().await;
     let _service = bench.serve();
     bench.until(first, |flow| flow.checkpoint.is_some()).await;
-    assert_eq!(bench.store.flow_ahead(second).await.unwrap(), Some(first));
+    assert_eq!(bench.ahead(second).await, Some(Ahead { first, in_line: 1 }));
     assert_eq!(bench.calls(), ["one 1"]);
     bench.clock.advance(Duration::from_secs(60));
     bench.until(second, ended).await;
-    assert_eq!(bench.store.flow_ahead(second).await.unwrap(), None);
+    assert_eq!(bench.ahead(second).await, None);
+}
+
+#[tokio::test]
+async fn a_task_over_its_own_budget_is_overdue_and_turns_the_flow_round() {
+    let mut bench = Bench::new();
+    bench.tasks[0].budget = Some(Duration::from_secs(60));
+    bench.answers(0, [pending(50), pending(50), pending(50)]);
+    let (_, flow) = bench.create().await;
+    let _service = bench.serve();
+    let row = bench.until(flow, |flow| flow.checkpoint.is_some()).await;
+    assert_eq!(row.progress.budget_ms, Some(60_000));
+    bench.clock.advance(Duration::from_secs(50));
+    bench.until(flow, |flow| flow.revision > row.revision).await;
+    assert_eq!(bench.store.count_overdue(bench.clock.now(), 7_200_000).await.unwrap(), []);
+    bench.clock.advance(Duration::from_secs(50));
+    let row = bench.until(flow, |flow| flow.position.phase == Phase::Reverted).await;
+    assert_eq!(row.fault.map(|fault| fault.kind), Some(FaultKind::Overdue));
 }
 
 #[tokio::test]

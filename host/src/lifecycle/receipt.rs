@@ -1,7 +1,9 @@
 //! The receipt: what was given back, read from the timelines. It is made from what the gate saw; the driver's word stands beside it.
 
 use super::{Error, Lifecycle};
-use crate::model::{Erased, Event, Exchange, Flow, FlowId, GivenBack, Holding, InstanceId, Millis, Role, Verdict};
+use crate::model::{
+    Erased, Event, EventKind, Exchange, Flow, FlowId, GivenBack, Holding, InstanceId, Millis, Role, Verdict,
+};
 use crate::store::HoldingFilter;
 
 /// What one flow, or all flows of an instance, gave back, and what the instance still holds.
@@ -11,6 +13,8 @@ pub struct Receipt {
     /// In the order in which it was given back.
     pub lines: Vec<Line>,
     pub left: Vec<Holding>,
+    /// What must not be overlooked: disks that may hold data, and what a person decided in place of an undo.
+    pub warnings: Vec<String>,
 }
 
 /// One thing that was given back.
@@ -30,18 +34,23 @@ pub struct Line {
 impl Lifecycle {
     /// What this flow gave back.
     pub async fn receipt(&self, flow: FlowId, instance: InstanceId) -> Result<Receipt, Error> {
-        let whole = self.receipt_of(instance).await?;
-        Ok(Receipt { lines: whole.lines.into_iter().filter(|line| line.flow == flow).collect(), ..whole })
+        self.made(instance, |of| of == flow).await
     }
 
     /// What all flows of the instance gave back, also of one that is gone.
     pub async fn receipt_of(&self, instance: InstanceId) -> Result<Receipt, Error> {
-        let mut lines = Vec::new();
+        self.made(instance, |_| true).await
+    }
+
+    /// Whoever erases last has to know what the flows before wrote: all are read, and those that are not wanted left out.
+    async fn made(&self, instance: InstanceId, wanted: impl Fn(FlowId) -> bool + Send) -> Result<Receipt, Error> {
+        let (mut lines, mut warnings) = (Vec::new(), Vec::new());
         for Flow { id, .. } in self.store.flows_of(instance).await? {
-            lines.extend(lines_of(id, &self.store.events(id, 0).await?));
+            let events = self.store.events(id, 0).await?;
+            lines.extend(lines_of(id, &events));
+            warnings.extend(events.into_iter().filter(|event| wanted(id) && is_decided(event)).map(|event| event.note));
         }
         lines.sort_by_key(|line| line.at);
-        // Whoever erases at the end of the way has to know whether anything was written.
         let mut deployed = false;
         for line in &mut lines {
             let given_back = &line.given_back;
@@ -49,13 +58,14 @@ impl Lifecycle {
             line.erased = given_back.erased(deployed);
         }
         let left = self.store.holdings(HoldingFilter { project: None, instance: Some(instance) }).await?;
-        Ok(Receipt { instance, lines, left })
+        lines.retain(|line| wanted(line.flow));
+        warnings.extend(lines.iter().filter_map(Line::warning));
+        Ok(Receipt { instance, lines, left, warnings })
     }
 }
 
 impl Line {
-    /// What a person must not overlook.
-    pub fn warning(&self) -> Option<String> {
+    fn warning(&self) -> Option<String> {
         let erased = self.erased.as_ref().filter(|erased| erased.verdict == Verdict::Below)?;
         let GivenBack { backend, mark, .. } = &self.given_back;
         let (asked, reached) = (erased.asked.as_str(), erased.reached.as_str());
@@ -64,6 +74,11 @@ impl Line {
             self.task
         ))
     }
+}
+
+/// A person's word stands in place of a proof.
+fn is_decided(event: &Event) -> bool {
+    matches!(event.kind, EventKind::Skipped | EventKind::Abandoned)
 }
 
 fn lines_of(flow: FlowId, events: &[Event]) -> Vec<Line> {

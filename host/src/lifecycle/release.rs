@@ -5,8 +5,8 @@
 use super::{Error, Lifecycle, delete};
 use crate::flow::first;
 use crate::model::{
-    By, Erase, Eraser, Erasure, FlowId, InstanceId, Invalid, Name, OperationId, Orphan, OrphanId, OrphanState, Role,
-    SweepPolicy, stacks,
+    Budgets, By, Erase, Eraser, Erasure, FlowId, InstanceId, Invalid, Name, OperationId, Orphan, OrphanId, OrphanState,
+    Role, SweepPolicy, stacks,
 };
 use crate::store::{self, GoOn, KeepOrphans, Lane, ReleaseStack, Released};
 
@@ -121,7 +121,7 @@ impl Lifecycle {
             return Err(Error::Refused { code: "orphan-not-releasable", message });
         }
         let erasure = self.erasure_of(&stack, erase).await?;
-        let state = delete::Delete { erasure }.to_bytes()?;
+        let state = delete::Delete { erasure, budgets: Budgets::default() }.to_bytes()?;
         let of = (Name::parse("project", PROJECT)?, InstanceId::fresh());
         let kind = (FlowId::fresh(), delete::SETTLE, delete::VERSION);
         let (flow, event, effects) = first(&self.book, &self.site, kind, of, state, self.clock.now());

@@ -45,7 +45,7 @@ impl Operation for Transition {
             .prepare_cached(
                 "UPDATE flow SET phase = ?3, task = ?4, attempt = ?5, round = ?6, revision = revision + 1, state = ?7, checkpoint = ?8,
                         task_since = ?9, wake = CASE WHEN cancel AND ?3 = 'forward' THEN min(?10, ?13) ELSE ?10 END, fault = ?11, progress = ?12, updated_at = ?13,
-                        exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END, backend = CASE WHEN ?14 THEN NULL ELSE coalesce(?15, backend) END
+                        exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END, budget = ?16, backend = CASE WHEN ?14 THEN NULL ELSE coalesce(?15, backend) END
                  WHERE public_id = ?1 AND revision = ?2",
             )?
             .execute(params![
@@ -64,6 +64,7 @@ impl Operation for Transition {
                 self.event.at,
                 task_over,
                 backend,
+                progress.budget_ms,
             ])?;
         if moved != 1 {
             return Err(Error::Conflict("the flow"));
@@ -175,16 +176,12 @@ impl Store {
         .await
     }
 
-    /// Who runs before this flow at an exclusive backend.
-    pub async fn flow_ahead(&self, id: FlowId) -> Result<Option<FlowId>> {
+    /// Those of them that there are.
+    pub async fn flows_named(&self, ids: Vec<FlowId>) -> Result<Vec<Flow>> {
         self.read(move |db| {
-            one(
-                db,
-                "SELECT o.public_id FROM flow f JOIN flow o ON o.exclusive = f.exclusive AND (o.task_since, o.id) < (f.task_since, f.id)
-                 WHERE f.public_id = ?1 ORDER BY o.task_since, o.id LIMIT 1",
-                params![id.to_string()],
-                |row| from_text(row, "public_id"),
-            )
+            let query = "SELECT * FROM flow WHERE public_id = ?1";
+            let found = ids.iter().map(|id| one(db, query, params![id.to_string()], read_flow));
+            Ok(found.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
         })
         .await
     }
@@ -266,7 +263,7 @@ pub(super) fn wake_followers(db: &Connection, ended: FlowId, at: Millis) -> Resu
     Ok(())
 }
 
-fn read_flow(row: &Row<'_>) -> Result<Flow> {
+pub(super) fn read_flow(row: &Row<'_>) -> Result<Flow> {
     Ok(Flow {
         id: from_text(row, "public_id")?,
         kind: row.get("kind")?,

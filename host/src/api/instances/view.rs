@@ -1,5 +1,7 @@
 //! An instance as it is shown: the record, its machine's ports, what happens now, and where to follow that.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -7,7 +9,10 @@ use utoipa::ToSchema;
 use crate::api::App;
 use crate::api::error::Result;
 use crate::api::flavors::ShapeBody;
+use crate::api::page::Page;
 use crate::api::time;
+use crate::api::waits::WaitsView;
+use crate::lifecycle::Waits;
 use crate::model::{Erase, Flow, FlowId, Instance, InstanceId, Phase};
 use crate::store::HoldingFilter;
 
@@ -44,8 +49,7 @@ pub(super) struct InstanceView {
     /// The flow that works on it, or worked on it last.
     flow: String,
     links: Links,
-    /// What happens now; null when nothing does. Left out in lists.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What happens now; null when nothing does.
     now: Option<Now>,
     created_at: String,
     updated_at: String,
@@ -71,8 +75,12 @@ pub(super) struct Links {
 struct Now {
     task: String,
     since: String,
-    /// One sentence: for what, and who acts next.
+    /// Why it is not moving, in one sentence.
     waits_for: String,
+    /// The same, taken apart.
+    waits: WaitsView,
+    /// The task takes longer than its budget.
+    overdue: bool,
     /// Null while it waits for another flow or for a person.
     next_try: Option<String>,
     /// The next step is an operator's.
@@ -82,14 +90,19 @@ struct Now {
 impl InstanceView {
     /// With all that needs a further read.
     pub(super) async fn whole(app: &App, instance: Instance) -> Result<Self> {
-        let flow = app.store().flow(instance.flow).await?;
         let ports = ports(app, instance.id).await?;
-        let now = flow.filter(|flow| !flow.position.phase.is_ended()).map(|flow| Now::of(app, &flow));
-        Ok(Self { ports: Some(ports), now, ..Self::of(instance) })
+        let mut now = Now::of_all(app, std::slice::from_ref(&instance)).await?;
+        Ok(Self { ports: Some(ports), now: now.remove(&instance.flow), ..Self::of(instance) })
     }
 
-    /// As it stands in a list.
-    pub(super) fn of(instance: Instance) -> Self {
+    /// A page of a list.
+    pub(super) async fn listed(app: &App, page: Page<Instance>) -> Result<Page<Self>> {
+        let mut now = Now::of_all(app, &page.items).await?;
+        Ok(page.map(|instance| Self { now: now.remove(&instance.flow), ..Self::of(instance) }))
+    }
+
+    /// Without what needs a further read.
+    fn of(instance: Instance) -> Self {
         let Instance { id, order, flow, .. } = instance;
         Self {
             id: id.to_string(),
@@ -127,12 +140,22 @@ async fn ports(app: &App, instance: InstanceId) -> Result<Vec<Port>> {
 }
 
 impl Now {
-    fn of(app: &App, flow: &Flow) -> Self {
+    /// By flow, for those that did not end.
+    async fn of_all(app: &App, instances: &[Instance]) -> Result<BTreeMap<FlowId, Self>> {
+        let flows = app.store().flows_named(instances.iter().map(|instance| instance.flow).collect()).await?;
+        let waits = app.lifecycle.waits(&flows).await?;
+        let now = flows.iter().zip(waits).filter_map(|(flow, waits)| Some((flow.id, Self::of(app, flow, &waits?))));
+        Ok(now.collect())
+    }
+
+    fn of(app: &App, flow: &Flow, waits: &Waits) -> Self {
         let tasks = app.lifecycle.tasks(flow);
         Self {
             task: tasks.get(flow.position.task).copied().unwrap_or_default().to_owned(),
             since: time::show(flow.task_since),
-            waits_for: app.lifecycle.waits_for(flow),
+            waits_for: waits.sentence(),
+            overdue: waits.is_overdue(),
+            waits: WaitsView::of(waits),
             next_try: flow.wake.map(time::show),
             needs_operator: flow.position.phase == Phase::NeedsOperator,
         }
