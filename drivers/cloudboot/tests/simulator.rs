@@ -7,7 +7,7 @@
 #[path = "simulator/far.rs"]
 mod far;
 
-use far::{CLAIM, DEPLOY, Loss, Run, Wrong, order, pass, shape};
+use far::{CLAIM, DEPLOY, Loss, Run, WRONG, Wrong, order, shape};
 use moganite_driver::{Driver, Erase, Fault, Order, PartKind, Power, PowerWish, Presence, Shape};
 use moganite_sim::{Kind, Options};
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ fn whatever_is_undone_is_undone_once_more_without_harm() {
 
 #[test]
 fn whatever_goes_wrong_with_a_claim_nothing_stays_behind() {
-    let on = |path, kind| Wrong { path, kind, ms: Some(300), times: 1, skip: 0 };
+    let on = |path, kind| Wrong { path, kind, ms: Some(300), times: 1, ..WRONG };
     let import = |kind| on("device/importDeviceForOpenApi", kind);
     let cases = [
         import(Kind::LostAnswer),
@@ -109,7 +109,7 @@ fn whatever_goes_wrong_with_a_claim_nothing_stays_behind() {
 #[test]
 fn a_server_that_two_claim_at_once_is_left_to_the_other_and_not_touched() {
     let run = Run::start();
-    run.set(&Wrong { path: "", kind: Kind::ClaimedTwice, ms: None, times: 1, skip: 0 });
+    run.set(&Wrong { path: "", kind: Kind::ClaimedTwice, ms: None, times: 1, ..WRONG });
     assert_eq!(run.claim().unwrap().handle, "CB002");
     let held = run.ledger().cloudboot.held;
     let owners: Vec<_> = held.iter().map(|device| (device.sn.as_str(), device.asset.as_str())).collect();
@@ -122,7 +122,7 @@ fn a_server_that_two_claim_at_once_is_left_to_the_other_and_not_touched() {
 fn a_claim_that_was_cut_off_is_undone_without_a_handle() {
     for kind in [Kind::LostAnswer, Kind::LateCompletion, Kind::Drop] {
         let run = Run::start();
-        run.set(&Wrong { path: "device/importDeviceForOpenApi", kind, ms: Some(300), times: 1, skip: 0 });
+        run.set(&Wrong { path: "device/importDeviceForOpenApi", kind, ms: Some(300), times: 1, ..WRONG });
         // The host stored the intent, called once more, and never again.
         run.claim_once_and_cut();
         run.unclaim(None).unwrap_or_else(|fault| panic!("{kind:?}: {fault:?}"));
@@ -133,7 +133,7 @@ fn a_claim_that_was_cut_off_is_undone_without_a_handle() {
 
 #[test]
 fn whatever_goes_wrong_with_a_deploy_it_ends_and_nothing_stays_behind() {
-    let on = |path, kind| Wrong { path, kind, ms: Some(300), times: 1, skip: 0 };
+    let on = |path, kind| Wrong { path, kind, ms: Some(300), times: 1, ..WRONG };
     let import = |kind| on("device/importDeviceForOpenApi", kind);
     let cases = [
         (import(Kind::LostAnswer), true),
@@ -223,14 +223,14 @@ fn live(run: &Run, what: &str) {
 fn an_install_that_fails_tells_the_reason_that_the_server_reported() {
     let run = Run::start();
     let node = run.claim().unwrap();
-    run.set(&Wrong { path: "", kind: Kind::InstallFails, ms: None, times: 1, skip: 0 });
+    run.set(&Wrong { path: "", kind: Kind::InstallFails, ms: None, times: 1, ..WRONG });
     let failed = run.deploy(&node);
     assert!(matches!(&failed, Err(Fault::Broken(why)) if why.contains("分区失败")), "{failed:?}");
 }
 
 #[test]
 fn whatever_goes_wrong_with_an_undo_it_ends_and_nothing_stays_behind() {
-    let on = |path, kind| Wrong { path, kind, ms: Some(300), times: 1, skip: 0 };
+    let on = |path, kind| Wrong { path, kind, ms: Some(300), times: 1, ..WRONG };
     let cases = [
         on("device/batchPowerOff", Kind::LostAnswer),
         on("device/batchPowerOff", Kind::Refuse),
@@ -375,7 +375,7 @@ fn power_goes_on_off_and_round_and_soft_actions_are_refused() {
     let node = run.claim().unwrap();
     let deployed = run.deploy(&node).unwrap();
     let runs = || {
-        pass(Duration::from_millis(200));
+        run.pass(Duration::from_millis(200));
         run.ledger().cloudboot.running == [node.handle.clone()]
     };
     run.set_power(&node.handle, PowerWish::Off).unwrap();

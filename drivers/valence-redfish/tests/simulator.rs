@@ -52,8 +52,9 @@ fn a_node_is_what_was_asked_for_and_goes_back() {
 
 #[test]
 fn whatever_goes_wrong_with_a_compose_nothing_stays_behind() {
-    let post = |kind| Wrong { method: "POST", path: "/v1/nodes", side: Side::Valence, kind, ms: Some(300), times: 1 };
-    let podm = |kind, ms| Wrong { method: "", path: "", side: Side::Podm, kind, ms, times: 1 };
+    let post =
+        |kind| Wrong { method: "POST", path: "/v1/nodes", side: Side::Valence, kind, ms: Some(300), times: 1, skip: 0 };
+    let podm = |kind, ms| Wrong { method: "", path: "", side: Side::Podm, kind, ms, times: 1, skip: 0 };
     let cases = [
         (post(Kind::LostAnswer), Ends::WithANode),
         (post(Kind::LateCompletion), Ends::WithANode),
@@ -83,9 +84,16 @@ fn whatever_goes_wrong_with_a_compose_nothing_stays_behind() {
 
 #[test]
 fn whatever_goes_wrong_with_a_release_it_ends_and_nothing_stays_behind() {
-    let delete =
-        |kind| Wrong { method: "DELETE", path: "/v1/nodes/*", side: Side::Valence, kind, ms: Some(300), times: 1 };
-    let podm = |kind| Wrong { method: "", path: "", side: Side::Podm, kind, ms: None, times: 1 };
+    let delete = |kind| Wrong {
+        method: "DELETE",
+        path: "/v1/nodes/*",
+        side: Side::Valence,
+        kind,
+        ms: Some(300),
+        times: 1,
+        skip: 0,
+    };
+    let podm = |kind| Wrong { method: "", path: "", side: Side::Podm, kind, ms: None, times: 1, skip: 0 };
     for wrong in [
         delete(Kind::LostAnswer),
         delete(Kind::LateCompletion),
@@ -114,7 +122,7 @@ fn whatever_goes_wrong_with_a_release_it_ends_and_nothing_stays_behind() {
 fn a_pod_manager_that_never_gives_back_is_told_of() {
     let run = Run::start(Options::default());
     let node = run.compose().unwrap();
-    run.set(Wrong { method: "", path: "", side: Side::Podm, kind: Kind::KeepOnRelease, ms: None, times: 0 });
+    run.set(Wrong { method: "", path: "", side: Side::Podm, kind: Kind::KeepOnRelease, ms: None, times: 0, skip: 0 });
     let refused = run.release(Some(&node));
     assert!(matches!(&refused, Err(Fault::Broken(said)) if said.contains("did nothing")), "{refused:?}");
 }

@@ -1,16 +1,16 @@
-//! The way between the driver, which is called natively, and the simulator, which listens: a very small HTTP client with what the gate
-//! does (secrets and the session at their places), and a host that calls a verb until it ends.
+//! The driver, called natively, and CloudBoot; between them what the gate does: secrets and the session at their places.
+
+pub use moganite_far::Wrong;
 
 use driver_cloudboot::CloudBoot;
 use moganite_driver::{
-    Claim, Context, Deploy, DeployDoing, Deployed, Erase, Fault, Holding, Node, NodeDoing, Observed, Order, Pause,
-    PowerWish, Presence, Reply, Request, Shape, Undoing, fault, testing,
+    Answer, Claim, Context, Deploy, Deployed, Erase, Fault, Holding, Node, NodeDoing, Observed, Order, PowerWish,
+    Presence, Reply, Request, Shape, Undoing, fault, testing,
 };
-use moganite_sim::{Kind, Ledger, Options, Side, Sim};
+use moganite_far::{Host, Sims, Trail};
+use moganite_sim::{Kind, Ledger, Options, Side};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,15 +18,9 @@ pub const CLAIM: &str = "mg-s-1";
 pub const DEPLOY: &str = "mg-s-2";
 const API: &str = "/api/osinstall/v1";
 
-/// One switch of the simulator. An empty path: the deed itself.
-#[derive(Clone, Debug)]
-pub struct Wrong {
-    pub path: &'static str,
-    pub kind: Kind,
-    pub ms: Option<u64>,
-    pub times: u64,
-    pub skip: u64,
-}
+/// What a switch is otherwise: the deed itself, once.
+pub const WRONG: Wrong =
+    Wrong { side: Side::Cloudboot, method: "", path: "", kind: Kind::Drop, ms: None, times: 1, skip: 0 };
 
 /// One exchange that is lost, counted from 0 over the whole life.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +41,10 @@ struct Gate {
 }
 
 pub struct Run {
-    pub sim: Sim,
-    _runtime: tokio::runtime::Runtime,
-    settings: String,
-    claim_trail: RefCell<Option<Vec<u8>>>,
-    deploy_trail: RefCell<Option<Vec<u8>>>,
+    pub sim: Sims,
+    host: Rc<Host>,
+    claim_trail: Trail,
+    deploy_trail: Trail,
     gate: Rc<Gate>,
 }
 
@@ -62,13 +55,6 @@ impl Run {
 
     /// `more`: settings beside those of every test.
     pub fn with(options: Options, more: Value) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let sim = runtime.block_on(Sim::start(options)).unwrap();
-        let address = sim.addresses().cloudboot.trim_start_matches("http://").to_owned();
-        let gate = Rc::new(Gate::default());
-        let passed = Rc::clone(&gate);
-        testing::far_side(move |request| passed.exchange(&address, request));
-        testing::set_now(Duration::from_secs(1_000_000));
         let mut settings = json!({
             "network": "10.9.0.0/24", "bmc": { "username": "admin" }, "poll_ms": 50, "settle_ms": 500,
             "claim_settle_ms": 100, "boot_within_s": 2, "install_within_s": 4,
@@ -76,19 +62,19 @@ impl Run {
         for (key, value) in more.as_object().into_iter().flatten() {
             settings[key] = value.clone();
         }
-        let (claim_trail, deploy_trail) = (RefCell::default(), RefCell::default());
-        Self { sim, _runtime: runtime, settings: settings.to_string(), claim_trail, deploy_trail, gate }
+        let sim = Sims::start(options);
+        let address = sim.addresses().cloudboot.clone();
+        // The driver's time runs faster where it waits for what never comes.
+        let host = Rc::new(Host::with(settings).waiting(Duration::from_millis(400)));
+        let gate = Rc::new(Gate::default());
+        let (passed, calls) = (Rc::clone(&gate), Rc::clone(&host));
+        testing::far_side(move |request| passed.exchange(&address, request, &calls));
+        Self { sim, host, claim_trail: Trail::default(), deploy_trail: Trail::default(), gate }
     }
 
+    /// Paths of a switch are those under the API's own.
     pub fn set(&self, wrong: &Wrong) {
-        let mut fault: moganite_sim::Fault =
-            serde_json::from_value(json!({ "kind": wrong.kind, "times": wrong.times, "skip": wrong.skip })).unwrap();
-        if !wrong.path.is_empty() {
-            fault.side = Some(Side::Cloudboot);
-            fault.path = Some(format!("{API}/{}", wrong.path));
-        }
-        fault.ms = wrong.ms;
-        self.sim.fault(fault);
+        self.sim.set_under(&format!("{API}/"), wrong);
     }
 
     pub fn lose(&self, loss: Loss) {
@@ -104,18 +90,9 @@ impl Run {
         self.claim_as(CLAIM, &self.claim_trail, &shape(), &[])
     }
 
-    pub fn claim_as(
-        &self,
-        mark: &str,
-        trail: &RefCell<Option<Vec<u8>>>,
-        want: &Shape,
-        exclude: &[&str],
-    ) -> Result<Node, Fault> {
+    pub fn claim_as(&self, mark: &str, trail: &Trail, want: &Shape, exclude: &[&str]) -> Result<Node, Fault> {
         let exclude: Vec<String> = exclude.iter().map(|sn| (*sn).to_owned()).collect();
-        self.until_done(trail, |cx| match CloudBoot::claim(cx, mark.into(), want.clone(), exclude.clone())? {
-            NodeDoing::Done(node) => Ok(Ok(node)),
-            NodeDoing::Pending(pause) => Ok(Err(pause)),
-        })
+        self.host.go_on(trail, |cx| CloudBoot::claim(cx, mark.into(), want.clone(), exclude.clone()))
     }
 
     pub fn deploy(&self, node: &Node) -> Result<Deployed, Fault> {
@@ -123,10 +100,7 @@ impl Run {
     }
 
     pub fn deploy_so(&self, order: &Order) -> Result<Deployed, Fault> {
-        self.until_done(&self.deploy_trail, |cx| match CloudBoot::deploy(cx, DEPLOY.into(), order.clone())? {
-            DeployDoing::Done(deployed) => Ok(Ok(deployed)),
-            DeployDoing::Pending(pause) => Ok(Err(pause)),
-        })
+        self.host.go_on(&self.deploy_trail, |cx| CloudBoot::deploy(cx, DEPLOY.into(), order.clone()))
     }
 
     /// Another deployment of the same server: nothing is known of it yet.
@@ -190,7 +164,7 @@ impl Run {
     }
 
     pub fn context(&self) -> Context {
-        testing::context(self.settings.clone())
+        self.host.context()
     }
 
     /// What CloudBoot does not know is what the gate holds.
@@ -205,7 +179,7 @@ impl Run {
     /// Nothing of ours entered, nothing of ours running, every server in the pool, no alarm.
     pub fn assert_nothing_is_held(&self, when: &str) {
         // A switch may have begun something that is still on its way.
-        pass(Duration::from_millis(400));
+        self.pass(Duration::from_millis(400));
         let ledger = self.ledger();
         let ours = ledger.cloudboot.held.iter().filter(|device| device.asset.starts_with("mg-")).count();
         assert_eq!(ours, 0, "{when}: {:?}", ledger.cloudboot.held);
@@ -240,50 +214,23 @@ impl Run {
         }
     }
 
-    fn undo(&self, call: impl Fn(Context) -> Result<Undoing, Fault>) -> Result<Value, Fault> {
-        let receipt = self.until_done(&RefCell::default(), |cx| match call(cx)? {
-            Undoing::Done(receipt) => Ok(Ok(receipt)),
-            Undoing::Pending(pause) => Ok(Err(pause)),
-        })?;
-        Ok(serde_json::from_str(&receipt).unwrap())
+    pub fn pass(&self, time: Duration) {
+        self.host.pass(time);
+    }
+
+    fn undo(&self, call: impl Fn(Context) -> Answer<Undoing>) -> Result<Value, Fault> {
+        Ok(serde_json::from_str(&self.host.run(call).answer?).unwrap())
     }
 
     fn settled(&self, find: impl Fn() -> Result<Presence, Fault>) -> Presence {
         for _ in 0..40 {
             match find() {
-                Ok(Presence::Unsettled(after)) => pass(Duration::from_millis(after)),
+                Ok(Presence::Unsettled(after)) => self.pass(Duration::from_millis(after)),
                 Err(Fault::Retry(_)) => {}
                 found => return found.unwrap(),
             }
         }
         panic!("never settled")
-    }
-
-    /// Stores each checkpoint, waits as asked, and repeats what is to be retried, twenty times at most.
-    fn until_done<T>(
-        &self,
-        trail: &RefCell<Option<Vec<u8>>>,
-        call: impl Fn(Context) -> Result<Result<T, Pause>, Fault>,
-    ) -> Result<T, Fault> {
-        let mut attempt = 1;
-        for _ in 0..400 {
-            let cx = Context { attempt, checkpoint: trail.borrow().clone(), ..self.context() };
-            match call(cx) {
-                Ok(Ok(done)) => return Ok(done),
-                Ok(Err(pause)) => {
-                    trail.replace(Some(pause.checkpoint));
-                    attempt = 1;
-                    pass(Duration::from_millis(pause.after));
-                }
-                Err(fault) if self.gate.is_given_up() => return Err(fault),
-                Err(Fault::Retry(_)) if attempt < 20 => {
-                    attempt += 1;
-                    pass(Duration::from_millis(50));
-                }
-                Err(fault) => return Err(fault),
-            }
-        }
-        panic!("no end")
     }
 }
 
@@ -312,31 +259,19 @@ pub fn order(node: &Node) -> Order {
     }
 }
 
-/// The simulator's time is the machine's, so waiting is waiting. The driver's runs ten times as fast where it waits for what never comes.
-#[allow(clippy::disallowed_methods, reason = "waits for a server of another thread")]
-pub fn pass(time: Duration) {
-    std::thread::sleep(time.min(Duration::from_millis(400)));
-    testing::set_now(moganite_driver::now() + time);
-}
-
 impl Gate {
-    fn exchange(&self, address: &str, request: &Request) -> Result<Reply, Fault> {
+    fn exchange(&self, address: &str, request: &Request, host: &Host) -> Answer<Reply> {
         let at = self.exchanges.replace(self.exchanges.get() + 1);
-        match self.loss.get().filter(|loss| loss.at == at) {
-            Some(loss) => {
-                if loss.done {
-                    through_the_gate(address, &self.session, request)?;
-                }
-                Err(fault::retry("the connection broke"))
-            }
-            None => through_the_gate(address, &self.session, request),
+        let Some(loss) = self.loss.get().filter(|loss| loss.at == at) else {
+            return through_the_gate(address, &self.session, request);
+        };
+        if loss.done {
+            through_the_gate(address, &self.session, request)?;
         }
-    }
-
-    /// Whether the exchange was lost just now, and the call with it. Says so once.
-    fn is_given_up(&self) -> bool {
-        let struck = self.loss.get().filter(|loss| loss.given_up && loss.at < self.exchanges.get());
-        struck.inspect(|_| self.loss.set(None)).is_some()
+        if loss.given_up {
+            host.give_up();
+        }
+        Err(fault::retry("the connection broke"))
     }
 }
 
@@ -355,33 +290,12 @@ fn through_the_gate(address: &str, session: &RefCell<Option<String>>, request: &
     body = body.replace("{{secret.bmc-password-2}}", "another-password");
     assert!(!body.contains("{{"), "a placeholder at no place: {body}");
     request.body = (!body.is_empty()).then(|| body.into_bytes());
-    let reply = exchange(address, &request).map_err(|error| fault::retry(error.to_string()))?;
+    let reply = moganite_far::send(address, &request)?;
     if request.path.ends_with("/user/login") {
         let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         if let Some(token) = body["Content"]["AccessToken"].as_str() {
             session.replace(Some(token.to_owned()));
         }
     }
-    Ok(reply)
-}
-
-/// HTTP/1.0: one exchange a connection, and no chunks in the answer.
-fn exchange(address: &str, request: &Request) -> std::io::Result<Reply> {
-    let mut stream = TcpStream::connect(address)?;
-    let body = request.body.clone().unwrap_or_default();
-    let mut head = format!("{} {} HTTP/1.0\r\nhost: {address}\r\n", request.method, request.path);
-    for (name, value) in &request.headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    head += &format!("content-length: {}\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(&body)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
-    let Ok(mut reply) = testing::reply(status.unwrap_or(0), Value::Null) else { panic!() };
-    reply.body = answer[end + 4..].to_vec();
     Ok(reply)
 }

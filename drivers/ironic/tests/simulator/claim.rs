@@ -1,7 +1,7 @@
 //! Claims: for each fault of Ironic a claim and an unclaim, which must both end, and then Ironic's own lists, on which nothing of ours
 //! may stand. Section numbers are of the contract that was written down from Ironic 39.0.0.
 
-use crate::far::{self, Run, Wrong, image, shape};
+use crate::far::{self, Run, WRONG, Wrong, image, shape};
 use moganite_driver::{Erase, Fault, NodeDoing, PartKind, Presence, Shape};
 use moganite_sim::Kind;
 use serde_json::json;
@@ -47,10 +47,10 @@ fn a_claimed_node_says_what_it_is_and_goes_back() {
 
 #[test]
 fn whatever_goes_wrong_with_a_claim_nothing_stays_claimed() {
-    let post = |kind| Wrong { method: "POST", path: "/v1/allocations", kind, ms: Some(300), times: 1 };
-    let get = |kind| Wrong { method: "GET", path: "/v1/allocations/*", kind, ms: Some(300), times: 2 };
-    let delete = |kind| Wrong { method: "DELETE", path: "/v1/allocations/*", kind, ms: Some(300), times: 1 };
-    let deed = |kind, ms, times| Wrong { method: "", path: "", kind, ms, times };
+    let post = |kind| Wrong { method: "POST", path: "/v1/allocations", kind, ms: Some(300), times: 1, ..WRONG };
+    let get = |kind| Wrong { method: "GET", path: "/v1/allocations/*", kind, ms: Some(300), times: 2, ..WRONG };
+    let delete = |kind| Wrong { method: "DELETE", path: "/v1/allocations/*", kind, ms: Some(300), times: 1, ..WRONG };
+    let deed = |kind, ms, times| Wrong { method: "", path: "", kind, ms, times, ..WRONG };
     let cases = [
         // Section 10: a lost answer is read again, never resent blindly.
         (vec![post(Kind::LostAnswer)], Ends::WithANode),
@@ -96,7 +96,14 @@ fn a_claim_given_up_after_any_call_leaves_nothing() {
     for calls in 1..4 {
         let run = Run::with_servers(1);
         // The request is on its way when its sender gives up.
-        run.set(Wrong { method: "POST", path: "/v1/allocations", kind: Kind::LateCompletion, ms: Some(200), times: 1 });
+        run.set(Wrong {
+            method: "POST",
+            path: "/v1/allocations",
+            kind: Kind::LateCompletion,
+            ms: Some(200),
+            times: 1,
+            ..WRONG
+        });
         let (mut trail, mut attempt) = (None, 1);
         for _ in 0..calls {
             match run.claim_once(CLAIM, trail.clone(), attempt) {
@@ -115,8 +122,8 @@ fn a_claim_given_up_after_any_call_leaves_nothing() {
 
 #[test]
 fn whatever_goes_wrong_with_an_unclaim_it_ends_and_nothing_stays_behind() {
-    let delete = |kind| Wrong { method: "DELETE", path: "/v1/allocations/*", kind, ms: Some(300), times: 1 };
-    let get = |kind| Wrong { method: "GET", path: "/v1/allocations/*", kind, ms: Some(300), times: 1 };
+    let delete = |kind| Wrong { method: "DELETE", path: "/v1/allocations/*", kind, ms: Some(300), times: 1, ..WRONG };
+    let get = |kind| Wrong { method: "GET", path: "/v1/allocations/*", kind, ms: Some(300), times: 1, ..WRONG };
     for wrong in [
         delete(Kind::LostAnswer),
         delete(Kind::LateCompletion),
@@ -219,7 +226,7 @@ fn a_refused_or_failed_deployment_leaves_no_instance_on_the_claimed_node() {
         let claimed = run.claim(CLAIM, &[]);
         let node = claimed.answer.as_ref().unwrap().handle.clone();
         if failing {
-            run.set(Wrong { method: "", path: "", kind: Kind::DeployFails, ms: None, times: 1 });
+            run.set(Wrong { method: "", path: "", kind: Kind::DeployFails, ms: None, times: 1, ..WRONG });
         }
         let did = run.deploy(DEPLOY, &node, &image);
         assert!(did.answer.is_err());

@@ -1,8 +1,8 @@
 //! Erasing by clean steps: the simulator's disks remember whose data they hold; the level that is asked for is
 //! reached before the node is lent again, or the node is kept from everybody and the fault says so.
 
-use crate::far::{Did, Run, Wrong, image};
-use moganite_driver::{Erase, Fault, Node};
+use crate::far::{Did, Run, WRONG, Wrong, image};
+use moganite_driver::{Deployed, Erase, Fault, Node};
 use moganite_sim::Kind;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ struct Used {
     run: Run,
     node: String,
     claimed: Did<Node>,
-    deployed: Did<(String, String)>,
+    deployed: Did<Deployed>,
 }
 
 impl Used {
@@ -75,7 +75,7 @@ fn nobody_gets_the_node_between_its_undeploy_and_the_end_of_its_erasure() {
     for automated_clean in [Some(false), Some(true)] {
         let used = Used::with(automated_clean, steps());
         // Every clean step fails: what is seen then is what stands while it is still to be erased.
-        used.run.set(Wrong { method: "", path: "", kind: Kind::CleanFails, ms: None, times: 0 });
+        used.run.set(Wrong { method: "", path: "", kind: Kind::CleanFails, ms: None, times: 0, ..WRONG });
         let refused = used.undeploy(Erase::Quick);
         assert!(matches!(&refused, Err(Fault::Broken(_))), "{refused:?}");
         assert_eq!(used.run.data(), ["1"], "{automated_clean:?}");
@@ -107,7 +107,7 @@ fn an_erasure_ends_whichever_request_is_lost() {
         for kind in [Kind::LostAnswer, Kind::Drop, Kind::Refuse] {
             for automated_clean in [Some(false), Some(true)] {
                 let used = Used::with(automated_clean, steps());
-                used.run.set(Wrong { method, path, kind, ms: None, times: 2 });
+                used.run.set(Wrong { method, path, kind, ms: None, times: 2, ..WRONG });
                 let receipt = used.undeploy(Erase::Quick);
                 let what = format!("{kind:?} of {method} {path}, automated_clean {automated_clean:?}");
                 assert!(receipt.is_ok_and(|receipt| receipt["erased"] == "quick"), "{what}");

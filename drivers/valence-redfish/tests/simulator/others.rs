@@ -1,8 +1,8 @@
 //! Who else is there: a person at the pod manager, and an Ironic that writes data on the disks.
 
-use crate::far::{pass, send};
 use crate::rig::{BMC, Rig};
 use moganite_driver::{Node, Request};
+use moganite_far::send;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Rig {
                 if is_there(&ironic("GET", path, Value::Null)) {
                     break;
                 }
-                pass(Duration::from_millis(10));
+                self.host.pass(Duration::from_millis(10));
             }
         }
         ironic("DELETE", path, Value::Null);
@@ -51,20 +51,19 @@ impl Rig {
 }
 
 fn ask(base: &str, method: &str, path: &str, body: Value) -> Value {
-    let address = base.trim_start_matches("http://");
     let mut headers = vec![
         ("authorization".to_owned(), BMC.to_owned()),
         ("content-type".to_owned(), "application/json".to_owned()),
         ("x-openstack-ironic-api-version".to_owned(), "1.86".to_owned()),
     ];
     if method == "PATCH" && path.starts_with("/redfish") {
-        let tag = ask_tag(address, path, &headers);
+        let tag = ask_tag(base, path, &headers);
         headers.push(("if-match".to_owned(), tag));
     }
     let body = (!body.is_null()).then(|| body.to_string().into_bytes());
     let request =
         Request { endpoint: String::new(), method: method.into(), path: path.into(), headers, body, within: None };
-    let reply = send(address, &request).unwrap();
+    let reply = send(base, &request).unwrap();
     assert!(reply.status < 400, "{method} {path}: {}", reply.sentence());
     serde_json::from_slice(&reply.body).unwrap_or(json!(reply.status))
 }

@@ -8,7 +8,7 @@ use moganite_sim::{Kind, Options, Side};
 use serde_json::{Value, json};
 
 fn on(method: &'static str, path: &'static str, kind: Kind) -> Wrong {
-    Wrong { method, path, side: Side::Podm, kind, ms: Some(300), times: 1 }
+    Wrong { method, path, side: Side::Podm, kind, ms: Some(300), times: 1, skip: 0 }
 }
 
 fn deed(kind: Kind) -> Wrong {
@@ -202,7 +202,7 @@ fn a_block_that_fails_after_the_release_is_told_of_and_freed_once_it_is_repaired
     let refused = rig.release_once(Some(&node), Erase::None);
     assert!(matches!(&refused, Err(Fault::Broken(said)) if said.contains("repair it")), "{refused:?}");
     assert_eq!(rig.ledger().pod.reserved.len(), 1, "the failed one stays ours");
-    crate::far::pass(std::time::Duration::from_millis(500));
+    rig.host.pass(std::time::Duration::from_millis(500));
     rig.release(Some(&node), Erase::None).unwrap();
     rig.assert_nothing_is_left("a repair");
 }

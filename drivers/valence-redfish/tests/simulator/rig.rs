@@ -1,11 +1,12 @@
 //! The driver in the dialect redfish against the simulator's pool in pieces: the host's part, a person's, and Ironic's, which writes data.
 
-use crate::far::{MARK, Wrong, pass, send, until_done};
+use crate::far::{MARK, Wrong};
 use driver_valence_redfish::ValenceRedfish;
 use moganite_driver::{
-    Compose, Context, Driver, Erase, Fault, Holding, Node, NodeDoing, Pause, Presence, Request, Shape, Undoing, testing,
+    Compose, Context, Driver, Erase, Fault, Holding, Node, NodeDoing, Presence, Request, Shape, Undoing, testing,
 };
-use moganite_sim::{Ledger, Options, Sim};
+use moganite_far::{Host, Sims, Trail};
+use moganite_sim::{Ledger, Options};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,33 +17,33 @@ const REQUESTS: usize = 32;
 pub const BMC: &str = "Basic YWRtaW46Ym1jLXNlY3JldC1wYXNzd29yZA==";
 
 pub struct Rig {
-    pub sim: Sim,
-    _runtime: tokio::runtime::Runtime,
-    settings: RefCell<Value>,
+    pub sim: Sims,
+    pub host: Host,
     /// The last checkpoint of compose.
-    pub trail: RefCell<Option<Vec<u8>>>,
+    pub trail: Trail,
     /// Of the last call.
     sent: Rc<RefCell<Vec<String>>>,
 }
 
 impl Rig {
     pub fn start(options: Options) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let sim = runtime.block_on(Sim::start(options)).unwrap();
-        let address = sim.addresses().podm.trim_start_matches("http://").to_owned();
+        let sim = Sims::start(options);
+        let address = sim.addresses().podm.clone();
         let sent = Rc::new(RefCell::new(Vec::new()));
         let counted = Rc::clone(&sent);
         testing::far_side(move |request| {
             counted.borrow_mut().push(format!("{} {}", request.method, request.path));
-            send(&address, &with_credentials(request))
+            moganite_far::send(&address, &with_credentials(request))
         });
-        testing::set_now(Duration::from_secs(1_000_000));
         let settings = json!({"dialect": "redfish", "settle_s": 1, "gone_within_s": 2});
-        Self { sim, _runtime: runtime, settings: RefCell::new(settings), trail: RefCell::new(None), sent }
+        let host = Host::with(settings).retrying_after(Duration::from_millis(100));
+        Self { sim, host, trail: Trail::default(), sent }
     }
 
     pub fn set(&self, key: &str, value: &str) {
-        self.settings.borrow_mut()[key] = json!(value);
+        let mut settings: Value = serde_json::from_str(&self.host.settings.borrow()).unwrap();
+        settings[key] = json!(value);
+        self.host.settings.replace(settings.to_string());
     }
 
     pub fn fault(&self, fault: Value) {
@@ -50,15 +51,11 @@ impl Rig {
     }
 
     pub fn wrong(&self, wrong: &Wrong) {
-        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        self.fault(json!({
-            "kind": wrong.kind, "side": wrong.side, "method": text(wrong.method), "path": text(wrong.path), "ms": wrong.ms,
-            "times": wrong.times,
-        }));
+        self.sim.set(wrong);
     }
 
     pub fn compose(&self, want: &Shape) -> Result<Node, Fault> {
-        until_done(self.context(), &self.trail, |cx| composed(self.compose_once(cx, want)?))
+        self.host.go_on(&self.trail, |cx| self.compose_once(cx, want))
     }
 
     /// So many calls of compose, whose last answer is lost; true when one of them was done.
@@ -70,7 +67,7 @@ impl Rig {
                 NodeDoing::Done(_) => return true,
                 NodeDoing::Pending(pause) if *left > 0 => {
                     self.trail.replace(Some(pause.checkpoint));
-                    pass(Duration::from_millis(pause.after));
+                    self.host.pass(Duration::from_millis(pause.after));
                 }
                 NodeDoing::Pending(_) => {}
             }
@@ -80,10 +77,10 @@ impl Rig {
 
     /// Ends the host after each call, before it stored the answer: each call is made twice, and the second answer counts.
     pub fn compose_dying(&self, want: &Shape) -> Result<Node, Fault> {
-        until_done(self.context(), &self.trail, |cx| {
+        self.host.go_on(&self.trail, |cx| {
             let again = Context { attempt: cx.attempt + 1, ..cx.clone() };
             self.compose_once(cx, want).ok();
-            composed(self.compose_once(again, want)?)
+            self.compose_once(again, want)
         })
     }
 
@@ -92,14 +89,12 @@ impl Rig {
     }
 
     pub fn release_of(&self, what: &Holding, level: Erase) -> Result<Value, Fault> {
-        let stage = RefCell::new(None);
-        let mut first = self.context();
+        let stage = Trail::default();
+        let mut first = 1;
         // A person's retry goes on where it broke.
         for _ in 0..3 {
-            match self.release_on(first.clone(), &stage, what, level) {
-                Err(Fault::Broken(why)) if why.contains("could not be erased") && first.attempt == 1 => {
-                    first.attempt = 2
-                }
+            match self.release_on(first, &stage, what, level) {
+                Err(Fault::Broken(why)) if why.contains("could not be erased") && first == 1 => first = 2,
                 ended => return ended,
             }
         }
@@ -108,26 +103,22 @@ impl Rig {
 
     /// One operation, which ends at a fault that a person must look at.
     pub fn release_once(&self, node: Option<&Node>, level: Erase) -> Result<Value, Fault> {
-        self.release_on(self.context(), &RefCell::new(None), &self.holding(node), level)
+        self.release_on(1, &Trail::default(), &self.holding(node), level)
     }
 
-    fn release_on(
-        &self,
-        first: Context,
-        stage: &RefCell<Option<Vec<u8>>>,
-        what: &Holding,
-        level: Erase,
-    ) -> Result<Value, Fault> {
-        until_done(first, stage, |cx| undone(self.release_call(cx, what, level)?))
+    fn release_on(&self, first: u32, stage: &Trail, what: &Holding, level: Erase) -> Result<Value, Fault> {
+        let receipt = self.host.go_on_at(first, stage, |cx| self.release_call(cx, what, level))?;
+        Ok(serde_json::from_str(&receipt).unwrap())
     }
 
     pub fn release_dying(&self, node: Option<&Node>, level: Erase) -> Result<Value, Fault> {
         let what = self.holding(node);
-        until_done(self.context(), &RefCell::new(None), |cx| {
+        let receipt = self.host.run(|cx| {
             let again = Context { attempt: cx.attempt + 1, ..cx.clone() };
             self.release_call(cx, &what, level).ok();
-            undone(self.release_call(again, &what, level)?)
-        })
+            self.release_call(again, &what, level)
+        });
+        Ok(serde_json::from_str(&receipt.answer?).unwrap())
     }
 
     pub fn find(&self, node: Option<&Node>) -> Presence {
@@ -166,7 +157,7 @@ impl Rig {
 
     pub fn assert_nothing_is_left(&self, when: &str) {
         // A switch may have begun something that is still on its way.
-        pass(Duration::from_millis(400));
+        self.host.pass(Duration::from_millis(400));
         let ledger = self.ledger();
         assert!(ledger.pod.held.is_empty(), "{when}: {:?}", ledger.pod.held);
         assert!(ledger.pod.reserved.is_empty(), "{when}: reserved {:?}", ledger.pod.reserved);
@@ -205,7 +196,7 @@ impl Rig {
     }
 
     fn context(&self) -> Context {
-        testing::context(self.settings.borrow().to_string())
+        self.host.context()
     }
 }
 
@@ -228,20 +219,6 @@ pub fn want(cores: u32, memory_mib: u64, disks_gib: &[u64]) -> Shape {
         class: None,
         traits: Vec::new(),
         properties: "{}".into(),
-    }
-}
-
-fn composed(doing: NodeDoing) -> Result<Result<Node, Pause>, Fault> {
-    match doing {
-        NodeDoing::Done(node) => Ok(Ok(node)),
-        NodeDoing::Pending(pause) => Ok(Err(pause)),
-    }
-}
-
-fn undone(doing: Undoing) -> Result<Result<Value, Pause>, Fault> {
-    match doing {
-        Undoing::Done(receipt) => Ok(Ok(serde_json::from_str(&receipt).unwrap())),
-        Undoing::Pending(pause) => Ok(Err(pause)),
     }
 }
 

@@ -6,10 +6,9 @@
 mod gate;
 
 use driver_ironic::Ironic;
-use gate::{Did, Gate, until_done};
-use moganite_driver::{
-    Claim, Deploy, DeployDoing, Driver, Erase, Fault, Holding, Node, NodeDoing, Order, Shape, Undoing, testing,
-};
+use gate::Gate;
+use moganite_driver::{Claim, Deploy, Deployed, Driver, Erase, Fault, Holding, Node, Order, Shape, Undoing, testing};
+use moganite_far::{Did, Host};
 use real::{Auth, Options, RealIronic, Release, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -28,11 +27,10 @@ impl World {
     async fn start(options: Options, servers: u32) -> Self {
         let auth = options.auth;
         let real = RealIronic::start(options).await.unwrap();
-        let origin = |url: &str| url.trim_start_matches("http://").to_owned();
-        let mut gate = Gate { ironic: origin(&real.ironic_url), ..Gate::default() };
+        let mut gate = Gate { ironic: real.ironic_url.clone(), ..Gate::default() };
         let mut settings = json!({ "poll_ms": 200, "configdrive": false });
         if let (Auth::Keystone, Some(keystone)) = (auth, &real.keystone) {
-            gate.keystone = origin(&keystone.url);
+            gate.keystone.clone_from(&keystone.url);
             gate.secret.clone_from(&keystone.password);
             settings["auth"] = "keystone".into();
             settings["keystone"] = json!({ "user": keystone.user, "scope": "system" });
@@ -104,19 +102,16 @@ async fn register(real: &RealIronic, number: u32) {
 }
 
 fn claim(settings: &Value, mark: &str, want: &Shape, exclude: &[String]) -> Did<Node> {
-    until_done(settings, |cx| match Ironic::claim(cx, mark.into(), want.clone(), exclude.to_vec())? {
-        NodeDoing::Done(node) => Ok(Ok(node)),
-        NodeDoing::Pending(pause) => Ok(Err(pause)),
-    })
+    Host::of_real(settings).run(|cx| Ironic::claim(cx, mark.into(), want.clone(), exclude.to_vec()))
 }
 
 fn unclaim(settings: &Value, mark: &str, did: &Did<Node>) -> Result<String, Fault> {
     let handle = did.answer.as_ref().ok().map(|node| node.handle.clone());
     let what = Holding { mark: mark.into(), handle, facts: "{}".into(), trail: did.trail.clone() };
-    undone(settings, |cx| Ironic::unclaim(cx, what.clone()))
+    Host::of_real(settings).run(|cx| Ironic::unclaim(cx, what.clone())).answer
 }
 
-fn deploy(settings: &Value, mark: &str, node: &str, image: &Value) -> Did<(String, String)> {
+fn deploy(settings: &Value, mark: &str, node: &str, image: &Value) -> Did<Deployed> {
     let order = Order {
         node: node.into(),
         image: image.to_string(),
@@ -125,30 +120,16 @@ fn deploy(settings: &Value, mark: &str, node: &str, image: &Value) -> Did<(Strin
         ssh_keys: Vec::new(),
         networks: "{}".into(),
     };
-    until_done(settings, |cx| match Ironic::deploy(cx, mark.into(), order.clone())? {
-        DeployDoing::Done(deployed) => Ok(Ok((deployed.handle, deployed.facts))),
-        DeployDoing::Pending(pause) => Ok(Err(pause)),
-    })
+    Host::of_real(settings).run(|cx| Ironic::deploy(cx, mark.into(), order.clone()))
 }
 
-fn undeploy(settings: &Value, mark: &str, did: &Did<(String, String)>, level: Erase) -> Result<String, Fault> {
+fn undeploy(settings: &Value, mark: &str, did: &Did<Deployed>, level: Erase) -> Result<String, Fault> {
     let (handle, facts) = match &did.answer {
-        Ok((handle, facts)) => (Some(handle.clone()), facts.clone()),
+        Ok(deployed) => (Some(deployed.handle.clone()), deployed.facts.clone()),
         Err(_) => (None, "{}".into()),
     };
     let what = Holding { mark: mark.into(), handle, facts, trail: did.trail.clone() };
-    undone(settings, |cx| Ironic::undeploy(cx, what.clone(), level))
-}
-
-fn undone(
-    settings: &Value,
-    call: impl Fn(moganite_driver::Context) -> Result<Undoing, Fault>,
-) -> Result<String, Fault> {
-    until_done(settings, |cx| match call(cx)? {
-        Undoing::Done(receipt) => Ok(Ok(receipt)),
-        Undoing::Pending(pause) => Ok(Err(pause)),
-    })
-    .answer
+    Host::of_real(settings).run(|cx| Ironic::undeploy(cx, what.clone(), level)).answer
 }
 
 fn gold() -> Shape {
