@@ -143,6 +143,7 @@ impl Lifecycle {
         for name in &request.networks {
             networks.push(self.store.network(name).await?.ok_or_else(|| not_found("network", name))?);
         }
+        let ordered = request.networks;
         let networks = rules::laid_over(&networks, &flavor)?;
         let mut shape = flavor.shape;
         if let Some(node) = request.node {
@@ -152,6 +153,7 @@ impl Lifecycle {
         let order = Order {
             flavor: flavor.name,
             shape,
+            ordered_networks: ordered,
             networks,
             route: flavor.route,
             erase: flavor.erase,

@@ -44,6 +44,9 @@ pub struct Order {
     pub hostname: String,
     pub ssh_keys: Vec<String>,
     pub user_data: Option<String>,
+    /// The names of the networks that were ordered.
+    #[serde(default)]
+    pub ordered_networks: Vec<Name>,
     /// By backend: what it calls the networks that were ordered.
     #[serde(default)]
     pub networks: BTreeMap<Name, Map<String, Value>>,

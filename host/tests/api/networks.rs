@@ -28,7 +28,8 @@ async fn a_network_that_no_deploying_backend_knows_is_refused_by_name() {
         assert_eq!(server.put(&format!("/v1/networks/{name}"), &network).await.status, 200);
     }
     let order = |networks: &[&str]| json!({"name": "web", "flavor": "small", "image": "cirros", "networks": networks});
-    assert_eq!(server.post("/v1/instances", &order(&["blue"])).await.status, 202);
+    let made = server.post("/v1/instances", &order(&["blue"])).await;
+    assert_eq!((made.status, &made.body()["networks"]), (202, &json!(["blue"])), "what was ordered is shown by name");
     let refused = server.post("/v1/instances", &order(&["blue", "red"])).await;
     assert_eq!(refused.problem(), (422, "network-not-for-backend".into()));
     assert!(refused.field("detail").contains("red"), "{refused:?}");

@@ -30,6 +30,8 @@ pub(super) struct InstanceView {
     image: String,
     hostname: String,
     ssh_keys: Vec<String>,
+    /// The networks that were ordered; what it got of them is in `addresses`.
+    networks: Vec<String>,
     metadata: Map<String, Value>,
     #[schema(value_type = String)]
     erase: Erase,
@@ -114,6 +116,7 @@ impl InstanceView {
             image: order.image.name.to_string(),
             hostname: order.hostname,
             ssh_keys: order.ssh_keys,
+            networks: order.ordered_networks.iter().map(ToString::to_string).collect(),
             metadata: order.metadata,
             erase: order.erase,
             composed: instance.composed,
