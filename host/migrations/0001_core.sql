@@ -203,6 +203,7 @@ CREATE TABLE idempotency (
     key        TEXT NOT NULL,
     request    BLOB NOT NULL,
     instance   TEXT NOT NULL,
+    flow       TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (project, key)
 ) STRICT, WITHOUT ROWID;

@@ -43,7 +43,7 @@ pub use catalog::{Catalog, Remove};
 pub use effects::{Effect, Intent};
 pub use flows::{FlowUpdate, Transition};
 pub use holdings::{HoldingFilter, Undone};
-pub use instances::{CreateInstance, Created, DeleteInstance, Deleting, InstanceChange, StartFlow};
+pub use instances::{CreateInstance, Created, DeleteInstance, Deleting, InstanceChange, StartFlow, Started};
 pub use observed::{Watched, WriteObserved};
 pub use obstacles::{Ahead, Obstacles};
 pub use operators::{Abandon, HandOver, RetryFlow, WriteOff};

@@ -61,6 +61,9 @@ pub(super) enum Command {
     Power {
         name_or_id: String,
         wish: Wish,
+        /// Makes a repeat of this command harmless.
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
         /// Shows each task until it is done.
         #[arg(long)]
         wait: bool,
@@ -71,6 +74,9 @@ pub(super) enum Command {
         /// The one that it has when left out.
         #[arg(long)]
         image: Option<String>,
+        /// Makes a repeat of this command harmless.
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
         /// Shows each task until it is done.
         #[arg(long)]
         wait: bool,
@@ -148,15 +154,16 @@ impl Command {
                 let id = find(client, &name_or_id).await?;
                 receipt::show(&client.get(&format!("/v1/instances/{id}/receipt")).await?, output);
             }
-            Self::Power { name_or_id, wish, wait } => {
+            Self::Power { name_or_id, wish, idempotency_key, wait } => {
                 let id = find(client, &name_or_id).await?;
-                let started =
-                    client.post(&format!("/v1/instances/{id}/power"), &json!({ "wish": wish.word() })).await?;
+                let (path, body) = (format!("/v1/instances/{id}/power"), json!({ "wish": wish.word() }));
+                let started = client.post_once(&path, &body, &or_fresh(idempotency_key)).await?;
                 if wait { done(client, &started, &name_or_id, output).await? } else { output.one(&started) }
             }
-            Self::Rebuild { name_or_id, image, wait } => {
+            Self::Rebuild { name_or_id, image, idempotency_key, wait } => {
                 let id = find(client, &name_or_id).await?;
-                let started = client.post(&format!("/v1/instances/{id}/rebuild"), &json!({ "image": image })).await?;
+                let (path, body) = (format!("/v1/instances/{id}/rebuild"), json!({ "image": image }));
+                let started = client.post_once(&path, &body, &or_fresh(idempotency_key)).await?;
                 if wait { done(client, &started, &name_or_id, output).await? } else { output.one(&started) }
             }
             Self::Delete { name_or_id, wait } => {
@@ -228,6 +235,10 @@ pub(super) async fn find(client: &Client, name_or_id: &str) -> anyhow::Result<St
             "say which by its id"
         )),
     }
+}
+
+fn or_fresh(key: Option<String>) -> String {
+    key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string())
 }
 
 fn keys(files: &[PathBuf]) -> anyhow::Result<Vec<String>> {

@@ -4,7 +4,7 @@ use super::{Error, Lifecycle, create, delete, power, rebuild, rules};
 use crate::driver::PowerWish;
 use crate::flow::first;
 use crate::model::{Direction, Event, EventKind, FlowId, Instance, InstanceId, InstanceState, Name, Order, Project};
-use crate::store::{self, CreateInstance, Created, DeleteInstance, Deleting, Lane, StartFlow};
+use crate::store::{self, CreateInstance, Created, DeleteInstance, Deleting, Lane, StartFlow, Started};
 
 /// What a user orders.
 #[derive(Debug, Clone)]
@@ -59,11 +59,7 @@ impl Lifecycle {
         {
             Created::New => Ok(id),
             Created::Before(first) => Ok(first),
-            Created::KeyReused => Err(Error::Refused {
-                code: "idempotency-key-reused",
-                message: "this Idempotency-Key came with another request before: send a new key for a new request"
-                    .into(),
-            }),
+            Created::KeyReused => Err(key_reused()),
         }
     }
 
@@ -88,11 +84,17 @@ impl Lifecycle {
     }
 
     /// Writes the intent to change the power of an active instance's machine.
-    pub async fn power(&self, project: Option<Project>, id: InstanceId, wish: PowerWish) -> Result<FlowId, Error> {
+    pub async fn power(
+        &self,
+        project: Option<Project>,
+        id: InstanceId,
+        wish: PowerWish,
+        idempotency: Option<(Project, String, Vec<u8>)>,
+    ) -> Result<FlowId, Error> {
         let instance = self.here(project, id).await?;
         let kind = (FlowId::fresh(), power::KIND, power::VERSION);
         let budgets = instance.order.budgets.clone();
-        self.start(instance, kind, power::Power { wish, budgets }.to_bytes()?).await
+        self.start(instance, kind, power::Power { wish, budgets }.to_bytes()?, idempotency).await
     }
 
     /// Writes the intent to put an image on the machine anew: the one that it has, or another.
@@ -101,6 +103,7 @@ impl Lifecycle {
         project: Option<Project>,
         id: InstanceId,
         image: Option<Name>,
+        idempotency: Option<(Project, String, Vec<u8>)>,
     ) -> Result<FlowId, Error> {
         let instance = self.here(project, id).await?;
         let mut order = instance.order.clone();
@@ -111,7 +114,7 @@ impl Lifecycle {
         }
         let enrolled = self.store.node_of(id).await?;
         let kind = (FlowId::fresh(), rebuild::KIND, rebuild::VERSION);
-        self.start(instance, kind, create::Create::on(order, enrolled).to_bytes()?).await
+        self.start(instance, kind, create::Create::on(order, enrolled).to_bytes()?, idempotency).await
     }
 
     async fn here(&self, project: Option<Project>, id: InstanceId) -> Result<Instance, Error> {
@@ -121,13 +124,21 @@ impl Lifecycle {
         }
     }
 
-    /// One flow at a time works on an instance.
-    async fn start(&self, of: Instance, kind: (FlowId, &str, u32), state: Vec<u8>) -> Result<FlowId, Error> {
+    /// One flow at a time works on an instance. A repeat with the same key and request answers the first one's.
+    async fn start(
+        &self,
+        of: Instance,
+        kind: (FlowId, &str, u32),
+        state: Vec<u8>,
+        idempotency: Option<(Project, String, Vec<u8>)>,
+    ) -> Result<FlowId, Error> {
         let (flow, event, effects) = first(&self.book, &self.site, kind, (of.project, of.id), state, self.clock.now());
         let id = flow.id;
-        let started = self.store.write(Lane::Interactive, StartFlow { instance: of.id, flow, event, effects }).await;
-        match started {
-            Ok(()) => Ok(id),
+        let start = StartFlow { instance: of.id, flow, event, effects, idempotency };
+        match self.store.write(Lane::Interactive, start).await {
+            Ok(Started::New) => Ok(id),
+            Ok(Started::Before(first)) => Ok(first),
+            Ok(Started::KeyReused) => Err(key_reused()),
             Err(store::Error::Refused(message)) => Err(Error::Refused { code: "instance-busy", message }),
             Err(error) => Err(error.into()),
         }
@@ -187,5 +198,12 @@ impl Lifecycle {
             exchanges: Vec::new(),
             given_back: None,
         }
+    }
+}
+
+fn key_reused() -> Error {
+    Error::Refused {
+        code: "idempotency-key-reused",
+        message: "this Idempotency-Key came with another request before: send a new key for a new request".into(),
     }
 }

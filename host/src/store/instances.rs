@@ -36,13 +36,11 @@ impl Operation for CreateInstance {
     fn apply(&self, db: &Connection) -> Result<Created> {
         let instance = &self.instance;
         if let Some((key, request)) = &self.idempotency {
-            let inserted = db
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO idempotency (project, key, request, instance, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute(params![instance.project.as_str(), key, request, instance.id.to_string(), instance.created_at])?;
-            if inserted == 0 {
-                return earlier(db, instance.project.as_str(), key, request);
+            let earlier = once(db, instance.project.as_str(), key, request, (instance.id, &self.flow))?;
+            match earlier {
+                Once::First => {}
+                Once::Before(first, _) => return Ok(Created::Before(first)),
+                Once::KeyReused => return Ok(Created::KeyReused),
             }
         }
         let inserted = db
@@ -75,14 +73,34 @@ impl Operation for CreateInstance {
     }
 }
 
-fn earlier(db: &Connection, project: &str, key: &str, request: &[u8]) -> Result<Created> {
-    let (before, instance) = db
-        .prepare_cached("SELECT request, instance FROM idempotency WHERE project = ?1 AND key = ?2")?
-        .query_row(params![project, key], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))?;
-    if before != request {
-        return Ok(Created::KeyReused);
+/// What a key was sent with before.
+enum Once {
+    First,
+    Before(InstanceId, FlowId),
+    KeyReused,
+}
+
+/// Keeps the key with what it makes, or says what it made before.
+fn once(db: &Connection, project: &str, key: &str, request: &[u8], made: (InstanceId, &Flow)) -> Result<Once> {
+    let (instance, flow) = made;
+    let inserted = db
+        .prepare_cached(
+            "INSERT OR IGNORE INTO idempotency (project, key, request, instance, flow, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![project, key, request, instance.to_string(), flow.id.to_string(), flow.created_at])?;
+    if inserted == 1 {
+        return Ok(Once::First);
     }
-    instance.parse().map(Created::Before).map_err(|_| Error::Corrupt("idempotency.instance".into()))
+    let before = one(
+        db,
+        "SELECT request, instance, flow FROM idempotency WHERE project = ?1 AND key = ?2",
+        params![project, key],
+        |row| Ok((row.get::<_, Vec<u8>>(0)?, from_text(row, "instance")?, from_text(row, "flow")?)),
+    )?;
+    Ok(match before {
+        Some((before, instance, flow)) if before == request => Once::Before(instance, flow),
+        _ => Once::KeyReused,
+    })
 }
 
 /// DELETE: the wish to cancel a create that runs, and a delete flow that follows it. One transaction.
@@ -162,12 +180,30 @@ pub struct StartFlow {
     pub flow: Flow,
     pub event: Event,
     pub effects: Vec<Effect>,
+    /// Whose key, the key, and the hash of the request it came with.
+    pub idempotency: Option<(Name, String, Vec<u8>)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    New,
+    /// The same key and request came before.
+    Before(FlowId),
+    /// The same key came with another request.
+    KeyReused,
 }
 
 impl Operation for StartFlow {
-    type Answer = ();
+    type Answer = Started;
 
-    fn apply(&self, db: &Connection) -> Result<()> {
+    fn apply(&self, db: &Connection) -> Result<Started> {
+        if let Some((project, key, request)) = &self.idempotency {
+            match once(db, project.as_str(), key, request, (self.instance, &self.flow))? {
+                Once::First => {}
+                Once::Before(_, flow) => return Ok(Started::Before(flow)),
+                Once::KeyReused => return Ok(Started::KeyReused),
+            }
+        }
         let taken = db
             .prepare_cached(
                 "UPDATE instance SET flow = ?2, updated_at = ?3 WHERE public_id = ?1 AND gone_at IS NULL
@@ -182,7 +218,7 @@ impl Operation for StartFlow {
         for effect in &self.effects {
             effects::apply(db, self.flow.id, effect, self.event.at)?;
         }
-        Ok(())
+        Ok(Started::New)
     }
 
     fn flow(&self) -> Option<FlowId> {

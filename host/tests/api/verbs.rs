@@ -44,6 +44,33 @@ async fn a_wish_answers_the_flow_that_does_it_and_one_flow_works_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_wish_that_is_repeated_with_its_key_answers_the_first_flow() {
+    let server = Server::furnished().await;
+    let id = active(&server, "web-1").await;
+    let send = |verb: &str, key: &'static str, body: Value| {
+        let request = server.request(reqwest::Method::POST, &format!("/v1/instances/{id}/{verb}"));
+        Answer::of(request.header("idempotency-key", key).json(&body))
+    };
+    let first = send("power", "k1", json!({"wish": "off"})).await;
+    // While it is under way, and long after.
+    let again = send("power", "k1", json!({"wish": "off"})).await;
+    server.end(&first.field("flow"), Vec::new()).await;
+    let later = send("power", "k1", json!({"wish": "off"})).await;
+    assert_eq!((first.status, again.status, later.status), (202, 202, 202), "{first:?} {again:?} {later:?}");
+    assert_eq!([again.field("flow"), later.field("flow")], [first.field("flow"), first.field("flow")]);
+
+    let reused = (422, "idempotency-key-reused".to_owned());
+    assert_eq!(send("power", "k1", json!({"wish": "on"})).await.problem(), reused);
+    assert_eq!(send("rebuild", "k1", json!({})).await.problem(), reused);
+    let rebuilt = send("rebuild", "k2", json!({})).await;
+    assert_eq!(send("rebuild", "k2", json!({"image": null})).await.field("flow"), rebuilt.field("flow"));
+    // A wish that was refused has no flow to answer with: its key is as good as new.
+    assert_eq!(send("power", "k3", json!({"wish": "on"})).await.problem(), (409, "instance-busy".into()));
+    server.end(&rebuilt.field("flow"), Vec::new()).await;
+    assert_eq!(send("power", "k3", json!({"wish": "on"})).await.status, 202);
+}
+
+#[tokio::test]
 async fn each_wish_that_cannot_be_has_its_code() {
     let server = Server::furnished().await;
     let made = ordered(&server, "new").await.field("id");

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -54,33 +55,40 @@ async fn delete(Member(caller): Member, State(app): State<App>, Id(id): Id<Insta
     Ok(started(id, flow))
 }
 
-/// Changes the power of the machine. Refused while another flow works on the instance.
-#[utoipa::path(post, path = "/v1/instances/{id}/power", tag = "instances", params(("id" = String, Path)), request_body = Power,
+/// Changes the power of the machine. Refused while another flow works on the instance. With an Idempotency-Key a repeat answers the first
+/// one's flow.
+#[utoipa::path(post, path = "/v1/instances/{id}/power", tag = "instances",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = Power,
     responses((status = 202, body = Started)))]
 async fn power(
     Member(caller): Member,
     State(app): State<App>,
     Id(id): Id<InstanceId>,
-    _: Key,
+    key: Key,
     Body(Power { wish }): Body<Power>,
 ) -> Result<impl IntoResponse> {
     here(&app, &caller, id).await?;
-    let flow = app.lifecycle.power(caller.scope, id, wish).await.map_err(Problem::in_body)?;
+    let key = key.of(&json!({"power": id.to_string(), "wish": wish}))?.map(|(key, hash)| (caller.project, key, hash));
+    let flow = app.lifecycle.power(caller.scope, id, wish, key).await.map_err(Problem::in_body)?;
     Ok(started(id, flow))
 }
 
-/// Puts the image on the machine anew, or another one; what was on its disks is erased first, as the flavor says.
-#[utoipa::path(post, path = "/v1/instances/{id}/rebuild", tag = "instances", params(("id" = String, Path)), request_body = Rebuild,
+/// Puts the image on the machine anew, or another one; what was on its disks is erased first, as the flavor says. With an Idempotency-Key a
+/// repeat answers the first one's flow.
+#[utoipa::path(post, path = "/v1/instances/{id}/rebuild", tag = "instances",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = Rebuild,
     responses((status = 202, body = Started)))]
 async fn rebuild(
     Member(caller): Member,
     State(app): State<App>,
     Id(id): Id<InstanceId>,
-    _: Key,
+    key: Key,
     Body(Rebuild { image }): Body<Rebuild>,
 ) -> Result<impl IntoResponse> {
     here(&app, &caller, id).await?;
-    let flow = app.lifecycle.rebuild(caller.scope, id, image).await.map_err(Problem::in_body)?;
+    let key =
+        key.of(&json!({"rebuild": id.to_string(), "image": image}))?.map(|(key, hash)| (caller.project, key, hash));
+    let flow = app.lifecycle.rebuild(caller.scope, id, image, key).await.map_err(Problem::in_body)?;
     Ok(started(id, flow))
 }
 
