@@ -51,6 +51,12 @@ pub(crate) fn choose(far: &Far, want: &Shape, without: &[&str], why_not: &str) -
 fn check(want: &Shape) -> Answer<Value> {
     let properties: Value = serde_json::from_str(&want.properties)
         .map_err(|error| fault::rejected(format!("the properties of the shape are no JSON: {error}")))?;
+    if properties.get("adopt").is_some() {
+        return Err(fault::rejected(
+            "CloudBoot has no safe place for the mark of a server that runs: its one call that changes a device writes the whole row anew, \
+             resets its progress, and puts away the log of its install",
+        ));
+    }
     for (key, value) in properties.as_object().into_iter().flatten() {
         if !PROPERTIES.contains(&key.as_str()) || !value.is_string() {
             let known = PROPERTIES.join(", ");
@@ -137,6 +143,7 @@ mod tests {
             ("devices", Shape { devices: vec![gpu], ..shape() }),
             ("CUSTOM_X", Shape { traits: vec!["CUSTOM_X".into()], ..shape() }),
             ("speed", Shape { nics_mbps: vec![0, 10_000], ..shape() }),
+            ("safe place", Shape { properties: r#"{"node":"S1","adopt":true}"#.into(), ..shape() }),
             ("colour", Shape { properties: r#"{"colour":"red"}"#.into(), ..shape() }),
         ] {
             assert!(matches!(check(&want), Err(Fault::Rejected(why)) if why.contains(word)), "{word}");

@@ -4,6 +4,7 @@
 use crate::api::{Ironic, PAGE, Said, read, segment};
 use moganite_driver::{Answer, fault, info, mark};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// One allocation, as far as this driver reads it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -15,6 +16,7 @@ pub(crate) struct Allocation {
     /// Set when it is active.
     pub(crate) node_uuid: Option<String>,
     pub(crate) last_error: Option<String>,
+    pub(crate) extra: Option<Map<String, Value>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -35,6 +37,13 @@ impl State {
             Self::Active => "active",
             Self::Error => "error",
         }
+    }
+}
+
+impl Allocation {
+    /// Whether it was backfilled to a node that ran already.
+    pub(crate) fn adopts(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.get("moganite_adopted") == Some(&Value::Bool(true)))
     }
 }
 

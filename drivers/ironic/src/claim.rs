@@ -2,6 +2,7 @@
 //! conductor does so after the answer, so the allocation is watched until it has a node or failed. One that failed, or that stays
 //! undecided, is withdrawn before anything else is said or tried, since its name would stand in the way.
 
+use crate::adopt::{self, Adopted};
 use crate::allocation::{self, Allocation, State};
 use crate::api::{Ironic, Said};
 use crate::inspected;
@@ -22,8 +23,8 @@ const FRESH: Duration = Duration::from_secs(5);
 const TRIES: u32 = 3;
 
 /// `last_error` of an allocation whose candidates were all locked or taken while it was decided: another try may find a node. Source:
-/// `ironic/conductor/allocations.py` of 39.0.0; the first was seen on the wire.
-const CONTENDED: [&str; 2] = ["could not reserve any of", "were filtered out during reservation"];
+/// `ironic/conductor/allocations.py` of 39.0.0; the first was seen on the wire, the last is of a backfill.
+const CONTENDED: [&str; 3] = ["could not reserve any of", "were filtered out during reservation", "is locked by host"];
 
 /// The checkpoint of a claim, and the trail that its holding keeps.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub(crate) struct Claiming {
     pub(crate) phase: Phase,
     /// The `begun_ms` of a request whose answer was lost; 0: none was. It may take effect after a later one did and was undone.
     pub(crate) unanswered_ms: u64,
+    /// The node that is adopted; none for a free one, which Ironic chooses.
+    pub(crate) adopts: Option<Adopted>,
     /// Allocations withdrawn so far.
     tries: u32,
 }
@@ -56,7 +59,7 @@ pub(crate) fn claim(cx: &Context, mark: &str, want: &Shape, exclude: &[String]) 
     let claim = Claim { ironic: Ironic::of(&settings), settings, mark, wish };
     let Some(mut at) = cx.resume::<Claiming>()? else {
         claim.ironic.check_version()?;
-        return begin(Claiming::default());
+        return begin(Claiming { adopts: claim.adopted()?, ..Claiming::default() });
     };
     if at.phase == Phase::Ask && cx.attempt > 1 {
         at.unanswered_ms = at.begun_ms;
@@ -84,6 +87,7 @@ impl Claim<'_> {
             Phase::Withdraw { ref why, again } => match unsettled_since(at.unanswered_ms, &self.settings) {
                 Some(left) => wait(&at, left, "a lost request for an allocation may still take effect"),
                 None if again => begin(Claiming { tries: at.tries + 1, ..at }),
+                None if at.adopts.is_some() => Err(fault::conflict(why)),
                 None => Err(fault::capacity(why)),
             },
             Phase::Settle => {
@@ -95,9 +99,13 @@ impl Claim<'_> {
     }
 
     fn ask(&self, at: Claiming) -> Answer<NodeDoing> {
-        let candidates = self.wish.candidates(&self.ironic)?;
-        match self.ironic.post("/v1/allocations", &self.body(candidates.as_deref()))? {
-            Said::Done(_) => self.watch(at),
+        let candidates = match self.adopted()? {
+            Some(_) => None,
+            None => self.wish.candidates(&self.ironic)?,
+        };
+        match self.ironic.post("/v1/allocations", &self.body(&at, candidates.as_deref()))? {
+            // A backfill that meets a lock leaves an allocation that failed.
+            Said::Done(_) | Said::Locked => self.watch(at),
             Said::Conflict(why) => match allocation::get(&self.ironic, self.mark)? {
                 Some(other) if other.uuid != mark::uuid(self.mark).to_string() => {
                     Err(fault::conflict(format!("allocation {} in ironic has the name {}", other.uuid, self.mark)))
@@ -112,7 +120,15 @@ impl Claim<'_> {
         }
     }
 
-    fn body(&self, candidates: Option<&[String]>) -> Value {
+    /// The node that is to be adopted, as it stands now; none where a free one is wanted.
+    fn adopted(&self) -> Answer<Option<Adopted>> {
+        self.wish.adopts().map(|node| adopt::look(&self.ironic, &self.wish, self.mark, node)).transpose()
+    }
+
+    fn body(&self, at: &Claiming, candidates: Option<&[String]>) -> Value {
+        if let Some(adopted) = &at.adopts {
+            return adopted.body(self.mark);
+        }
         let mut body = json!({
             "uuid": mark::uuid(self.mark).to_string(),
             "name": self.mark,
@@ -148,7 +164,11 @@ impl Claim<'_> {
 
     fn watch(&self, at: Claiming) -> Answer<NodeDoing> {
         let at = Claiming { phase: Phase::Settle, ..at };
-        wait(&at, self.settings.poll(), format!("ironic looks for a free node of class {:?}", self.wish.class))
+        let note = match &at.adopts {
+            Some(adopted) => format!("ironic allocates node {} as it runs", adopted.node),
+            None => format!("ironic looks for a free node of class {:?}", self.wish.class),
+        };
+        wait(&at, self.settings.poll(), note)
     }
 
     fn withdraw(&self, at: Claiming, allocation: &Allocation) -> Answer<NodeDoing> {
@@ -165,7 +185,9 @@ impl Claim<'_> {
         let Some(record) = record else {
             return Err(fault::retry(format!("ironic shows no node {uuid} with the instance {}", allocation.uuid)));
         };
-        if let Some(why) = self.wish.refuses_by_nature(&self.ironic, &record)? {
+        if at.adopts.is_some() {
+            adopt::check_running(&record)?;
+        } else if let Some(why) = self.wish.refuses_by_nature(&self.ironic, &record)? {
             return withdrawn(at, why, true);
         }
         Ok(NodeDoing::Done(self.seen(&record, allocation)?))
@@ -186,6 +208,7 @@ impl Claim<'_> {
                 "name": record.name,
                 "resource_class": record.resource_class,
                 "traits": record.traits,
+                "adopted": allocation.adopts(),
             })
             .to_string(),
         })

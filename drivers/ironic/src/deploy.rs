@@ -2,6 +2,7 @@
 //! alone. `instance_uuid` says whose the node is: Ironic keeps it unique over all nodes. Of a node that was claimed it is the allocation's
 //! and is used as it stands.
 
+use crate::adopt;
 use crate::api::{Ironic, Said};
 use crate::deployment::{self, Instance};
 use crate::erasing;
@@ -20,14 +21,17 @@ pub(crate) struct Deploying {
     pub(crate) node: String,
     /// Whether `active` may have been sent: from then on the node's disks may hold the user's data.
     pub(crate) begun: bool,
+    /// Whether what runs there is taken over, and nothing is written.
+    #[serde(default)]
+    pub(crate) adopts: bool,
     /// The node's `instance_uuid` while the deployment has it; none: made from its own mark.
     #[serde(default)]
     pub(crate) instance: Option<String>,
     #[serde(default)]
-    walk: Walk,
+    pub(crate) walk: Walk,
     /// Looks at an active node that is not on.
     #[serde(default)]
-    dark: u32,
+    pub(crate) dark: u32,
 }
 
 /// Interfaces whose validation counts. Those that are `no-*` answer false and are none of these.
@@ -39,6 +43,9 @@ const DARK: u32 = 10;
 pub(crate) fn deploy(cx: &Context, mark: &str, order: &Order) -> Answer<DeployDoing> {
     let settings = Settings::of(cx)?;
     let ironic = Ironic::of(&settings);
+    if adopt::is_asked(order) {
+        return adopt::take_over(cx, &settings, &ironic, mark, order);
+    }
     let at: Option<Deploying> = cx.resume()?;
     if at.is_none() {
         order::check(&settings, order)?;
@@ -77,10 +84,11 @@ fn take(ironic: &Ironic, settings: &Settings, record: &Record, mark: &str, order
     if let Some(outside) = settings.filter.refuses(record) {
         return Err(fault::conflict(outside));
     }
-    let Instance { uuid: instance, claim } = deployment::instance_on(ironic, record, mark)?;
+    let Instance { uuid: instance, claim, .. } = deployment::instance_on(ironic, record, mark)?;
     let at = |begun| Deploying {
         node: record.uuid.clone(),
         begun,
+        adopts: false,
         instance: claim.is_some().then(|| instance.clone()),
         walk: Walk::default(),
         dark: 0,

@@ -15,6 +15,8 @@ pub(crate) struct Instance {
     pub(crate) uuid: String,
     /// The mark of the claim; none: made from the deployment's own mark.
     pub(crate) claim: Option<String>,
+    /// The claim took the node as it ran.
+    pub(crate) adopted: bool,
 }
 
 /// Under which instance a deployment of this mark goes on this node: its own, or that of the allocation which the same site has made
@@ -22,17 +24,18 @@ pub(crate) struct Instance {
 pub(crate) fn instance_on(ironic: &Ironic, record: &Record, mark: &str) -> Answer<Instance> {
     let own = mark::uuid(mark).to_string();
     let Some(other) = record.instance_uuid.as_deref().filter(|has| *has != own) else {
-        return Ok(Instance { uuid: own, claim: None });
+        return Ok(Instance { uuid: own, claim: None, adopted: false });
     };
     let taken = || fault::conflict(format!("node {} is taken by instance {other}", record.uuid));
     let allocation = allocation::get(ironic, other)?.ok_or_else(taken)?;
+    let adopted = allocation.adopts();
     match allocation.name {
         Some(claim)
             if claim.starts_with(allocation::site_of(mark))
                 && mark::uuid(&claim).to_string() == other
                 && allocation.node_uuid.as_deref() == Some(record.uuid.as_str()) =>
         {
-            Ok(Instance { uuid: other.to_owned(), claim: Some(claim) })
+            Ok(Instance { uuid: other.to_owned(), claim: Some(claim), adopted })
         }
         _ => Err(taken()),
     }
@@ -112,10 +115,10 @@ mod tests {
     fn only_an_allocation_of_the_same_site_for_the_same_node_is_deployed_on() {
         let claimed = mark::uuid("mg-site-1").to_string();
         let allocation = |name: &str, node: &str| json!({ "name": name, "node_uuid": node, "state": "active" });
-        let own = Instance { uuid: mark::uuid("mg-site-2").to_string(), claim: None };
+        let own = Instance { uuid: mark::uuid("mg-site-2").to_string(), claim: None, adopted: false };
         assert_eq!(on(None, Value::Null), Ok(own.clone()));
         assert_eq!(on(Some(&own.uuid), Value::Null), Ok(own));
-        let ours = Instance { uuid: claimed.clone(), claim: Some("mg-site-1".into()) };
+        let ours = Instance { uuid: claimed.clone(), claim: Some("mg-site-1".into()), adopted: false };
         assert_eq!(on(Some(&claimed), allocation("mg-site-1", "n")), Ok(ours));
         let strangers = mark::uuid("mg-other-1").to_string();
         for (instance, allocation) in [

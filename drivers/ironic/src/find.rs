@@ -1,6 +1,7 @@
 //! Finding: what bears a mark, by role. A claim is an allocation under a uuid and a name made from its mark; an enrolment is a node under a uuid, a name and an extra made from its mark; a deployment is an
 //! `instance_uuid` made from its mark or its claim's, with the mark itself in `instance_info`. Read-only.
 
+use crate::adopt;
 use crate::allocation::Allocation;
 use crate::api::Ironic;
 use crate::deployment::Known;
@@ -17,6 +18,9 @@ pub(crate) fn claimed(cx: &Context, what: &Holding) -> Answer<Presence> {
         return Ok(Presence::Present(allocated(&what.mark, found)));
     }
     if let Some(record) = undeploy::find(&ironic, &mark::uuid(&what.mark).to_string())? {
+        return Ok(Presence::Present(held(&what.mark, &record)));
+    }
+    if let Some(record) = adopt::still_kept(&ironic, what)? {
         return Ok(Presence::Present(held(&what.mark, &record)));
     }
     Ok(absent_after(unclaim::unsettled(what, &settings)?))

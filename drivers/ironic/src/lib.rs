@@ -2,6 +2,7 @@
 //! of contents: each verb is one line here and one file. `api` sends requests, `said` reads answers, `node` is Ironic's record,
 //! `provision` takes one verb to its end; what comes next is decided in each role's `next` from a record alone, without a request.
 
+mod adopt;
 mod allocation;
 mod api;
 mod claim;

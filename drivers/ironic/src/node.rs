@@ -113,6 +113,11 @@ impl Record {
         (self.instance_uuid.as_deref() == Some(mark::uuid(made_from).to_string().as_str())).then_some(mark)
     }
 
+    /// The mark in `instance_info`, whoever has the node.
+    pub(crate) fn mark(&self) -> Option<&str> {
+        text(&self.instance_info, "moganite_mark")
+    }
+
     /// What an allocation wrote into `instance_info`, as it stands there.
     pub(crate) fn allocated_traits(&self) -> Map<String, Value> {
         let of = |(key, value): (&String, &Value)| (key == "traits").then(|| (key.clone(), value.clone()));

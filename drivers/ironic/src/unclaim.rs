@@ -1,6 +1,7 @@
 //! Unclaim: delete the allocation, and see that it is gone and that no node bears its uuid any more. An undeploy has removed it already;
 //! a deploy that was refused has not, and leaves the node claimed for this to free.
 
+use crate::adopt;
 use crate::allocation;
 use crate::api::{Ironic, Said};
 use crate::claim::{Claiming, Phase, unsettled_since};
@@ -15,6 +16,9 @@ use std::time::Duration;
 pub(crate) fn unclaim(cx: &Context, what: &Holding) -> Answer<Undoing> {
     let settings = Settings::of(cx)?;
     let ironic = Ironic::of(&settings);
+    if let Some(busy) = adopt::give_back(&settings, &ironic, what)? {
+        return Ok(busy);
+    }
     if let Some(found) = allocation::of_mark(&ironic, &what.mark)? {
         match allocation::delete(&ironic, &found.uuid)? {
             Said::Done(_) | Said::Missing => {}

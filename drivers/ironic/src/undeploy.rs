@@ -1,6 +1,7 @@
 //! Undeploy: tear down, wait until Ironic has cleaned, see the machine off, give the node back. What the level asks beyond what this
 //! Ironic's cleaning reaches is `broken`, after the machine is down: it must not run on because its data cannot be erased.
 
+use crate::adopt;
 use crate::api::{Ironic, Said};
 use crate::deployment::Known;
 use crate::erasing::{self, Kept, Plan};
@@ -38,6 +39,9 @@ struct Undeploying {
 pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Undoing> {
     let settings = Settings::of(cx)?;
     let ironic = Ironic::of(&settings);
+    if adopt::is_let_go(what)? {
+        return adopt::leave(&settings, &ironic, what);
+    }
     let level = Reach::from(level);
     let known = Known::of(what)?;
     let mut at: Undeploying = cx.resume()?.unwrap_or_default();

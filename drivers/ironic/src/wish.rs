@@ -22,6 +22,8 @@ pub(crate) struct Wish {
     disks_gib: Vec<u64>,
     /// An operator's choice: the uuid or name of the only candidate.
     node: Option<String>,
+    /// The node runs already, and is taken as it runs.
+    adopt: bool,
     /// Uuids or names.
     exclude: Vec<String>,
     filter: Filter,
@@ -35,10 +37,16 @@ impl Wish {
                 "a claim in ironic does not choose by interfaces or devices: choose by class and traits",
             ));
         }
-        let class = want.class.clone().or_else(|| settings.claim_resource_class.clone()).ok_or_else(|| {
-            fault::rejected("a claim in ironic needs a class: name it in the flavor or set claim_resource_class")
-        })?;
-        if let Some(only) = settings.filter.resource_class.as_ref().filter(|only| **only != class) {
+        let Choice { node, adopt } = chosen(&want.properties)?;
+        let class = match &want.class {
+            Some(class) => class.clone(),
+            // What runs already is of the class that it is of.
+            None if adopt => String::new(),
+            None => settings.claim_resource_class.clone().ok_or_else(|| {
+                fault::rejected("a claim in ironic needs a class: name it in the flavor or set claim_resource_class")
+            })?,
+        };
+        if let Some(only) = settings.filter.resource_class.as_ref().filter(|only| !adopt && **only != class) {
             return Err(fault::rejected(format!("class {class:?} is outside of this backend's filter: {only:?}")));
         }
         let mut disks_gib = want.disks_gib.clone();
@@ -49,10 +57,16 @@ impl Wish {
             cores: want.cores.into(),
             memory_mib: want.memory_mib,
             disks_gib,
-            node: chosen(&want.properties)?,
+            node,
+            adopt,
             exclude: exclude.to_vec(),
             filter: settings.filter.clone(),
         })
+    }
+
+    /// The uuid or name of the node that is to be adopted.
+    pub(crate) fn adopts(&self) -> Option<&str> {
+        self.node.as_deref().filter(|_| self.adopt)
     }
 
     /// The uuids to choose from; none: Ironic may choose among all of the class. An empty choice is `capacity`.
@@ -119,6 +133,12 @@ impl Wish {
         Ok(self.refuses_by_size(&parts).map(|why| format!("node {} {why}", record.uuid)))
     }
 
+    /// Why a node that runs already is not what is wanted, as far as its record tells; what it has is compared by whoever reads the answer.
+    pub(crate) fn refuses_to_adopt(&self, record: &Record) -> Option<String> {
+        let why = self.refuses_by_record(record).map(|why| format!("node {} {why}", record.uuid));
+        why.or_else(|| self.filter.refuses(record))
+    }
+
     fn refuses_by_record(&self, record: &Record) -> Option<String> {
         let names = [Some(record.uuid.as_str()), record.name.as_deref()];
         let is = |id: &String| names.contains(&Some(id.as_str()));
@@ -131,12 +151,12 @@ impl Wish {
         if record.retired == Some(true) {
             return Some("is retired".into());
         }
-        if record.power_state.is_none() {
+        if record.power_state.is_none() && !self.adopt {
             return Some(
                 "has no known power state, and ironic lends no such node: have it verified by `manage`".into(),
             );
         }
-        if record.resource_class.as_deref() != Some(self.class.as_str()) {
+        if !self.class.is_empty() && record.resource_class.as_deref() != Some(self.class.as_str()) {
             return Some(format!(
                 "is of class {:?}, not {:?}",
                 record.resource_class.as_deref().unwrap_or_default(),
@@ -187,22 +207,35 @@ impl Wish {
     }
 }
 
-/// The operator's choice in a shape's properties: `{"node": "<uuid or name>"}`.
-fn chosen(properties: &str) -> Answer<Option<String>> {
+/// What an operator says of a node in a shape's properties.
+struct Choice {
+    node: Option<String>,
+    adopt: bool,
+}
+
+/// `{"node": "<uuid or name>"}`, and for one that runs already `"adopt": true` beside it.
+fn chosen(properties: &str) -> Answer<Choice> {
     let properties: Map<String, Value> = match properties {
         "" => Map::new(),
         text => serde_json::from_str(text)
             .map_err(|error| fault::rejected(format!("the shape's properties are no JSON object: {error}")))?,
     };
-    if let Some(key) = properties.keys().find(|key| *key != "node") {
+    if let Some(key) = properties.keys().find(|key| !["node", "adopt"].contains(&key.as_str())) {
         return Err(fault::rejected(format!(
-            "the shape has the property {key:?}; a claim in ironic reads `node` only"
+            "the shape has the property {key:?}; a claim in ironic reads `node` and `adopt` only"
         )));
     }
-    match properties.get("node") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(id)) => Ok(Some(id.clone())),
-        Some(other) => Err(fault::rejected(format!("the shape's property `node` is {other}, no uuid or name"))),
+    let node = match properties.get("node") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(id)) => Some(id.clone()),
+        Some(other) => {
+            return Err(fault::rejected(format!("the shape's property `node` is {other}, no uuid or name")));
+        }
+    };
+    match properties.get("adopt") {
+        None | Some(Value::Bool(false)) => Ok(Choice { node, adopt: false }),
+        Some(Value::Bool(true)) if node.is_some() => Ok(Choice { node, adopt: true }),
+        _ => Err(fault::rejected("the shape's property `adopt` is true or false, and true names the `node`")),
     }
 }
 
@@ -276,10 +309,13 @@ mod tests {
             Shape { class: None, ..shape() },
             Shape { properties: r#"{"rack": 7}"#.into(), ..shape() },
             Shape { properties: r#"{"node": 7}"#.into(), ..shape() },
+            Shape { properties: r#"{"adopt": true}"#.into(), ..shape() },
             Shape { properties: "[]".into(), ..shape() },
         ] {
             assert!(matches!(of(want.clone()), Err(Fault::Rejected(_))), "{want:?}");
         }
         assert!(of(Shape { properties: r#"{"node": "rack-1"}"#.into(), ..shape() }).is_ok());
+        let adopted = r#"{"node": "rack-1", "adopt": true}"#;
+        assert!(of(Shape { class: None, properties: adopted.into(), ..shape() }).is_ok());
     }
 }

@@ -126,6 +126,90 @@ impl Run {
         self.host.run(|cx| Ironic::claim(cx, mark.into(), want.clone(), exclude.clone()))
     }
 
+    /// A server that somebody has deployed by hand, and that runs; what Ironic shows of it.
+    pub(crate) fn running(&self, number: usize) -> Value {
+        let uuid = Self::node_of(number);
+        self.patch(&uuid, "instance_info", image());
+        self.bring(&uuid, "active");
+        self.shown(&uuid)
+    }
+
+    /// All that Ironic shows of a node, but when it was written.
+    pub(crate) fn shown(&self, uuid: &str) -> Value {
+        let mut node = self.node(uuid);
+        node["updated_at"] = Value::Null;
+        node
+    }
+
+    pub(crate) fn adopt(&self, mark: &str, id: &str) -> Did<Node> {
+        self.claim_shape(mark, Shape { properties: json!({ "node": id, "adopt": true }).to_string(), ..shape() }, &[])
+    }
+
+    /// So many calls of an adoption, and no more.
+    pub(crate) fn adopt_for(&self, mark: &str, id: &str, calls: usize) -> Did<Node> {
+        let want = Shape { properties: json!({ "node": id, "adopt": true }).to_string(), ..shape() };
+        let (mut trail, mut attempt) = (None, 1);
+        for _ in 0..calls {
+            let cx = Context { checkpoint: trail.clone(), attempt, ..self.host.context() };
+            match Ironic::claim(cx, mark.into(), want.clone(), Vec::new()) {
+                Ok(NodeDoing::Pending(pause)) => (trail, attempt) = (Some(pause.checkpoint), 1),
+                _ => attempt += 1,
+            }
+        }
+        Did { answer: Err(Fault::Broken(String::new())), trail }
+    }
+
+    pub(crate) fn pause(&self, ms: u64) {
+        self.host.pass(Duration::from_millis(ms));
+    }
+
+    pub(crate) fn take_over(&self, mark: &str, node: &str) -> Did<Deployed> {
+        self.deploy(mark, node, &json!({ "adopt": true }))
+    }
+
+    /// Both undone as the host undoes what was never ours, last taken first.
+    pub(crate) fn let_go(
+        &self,
+        claim: (&str, &Did<Node>),
+        deploy: Option<(&str, &Did<Deployed>)>,
+    ) -> Result<(), Fault> {
+        let never_ours = |facts: &str| {
+            let mut facts: Value = serde_json::from_str(facts).unwrap();
+            facts["let-go"] = true.into();
+            facts.to_string()
+        };
+        if let Some((mark, did)) = deploy {
+            let what = self.deployment(mark, did);
+            let what = Holding { facts: never_ours(&what.facts), ..what };
+            self.host.run(|cx| Ironic::undeploy(cx, what.clone(), Erase::Full)).answer?;
+            assert_eq!(self.find_deployed(what), Presence::Absent);
+        }
+        let (mark, did) = claim;
+        let handle = did.answer.as_ref().ok().map(|node| node.handle.clone());
+        let what = holding(mark, handle, &never_ours("{}"), did.trail.clone());
+        self.host.run(|cx| Ironic::unclaim(cx, what.clone())).answer?;
+        assert_eq!(<Ironic as Claim>::find(self.host.context(), what).unwrap(), Presence::Absent);
+        Ok(())
+    }
+
+    /// The requests that Ironic saw, `METHOD path`, after this many of all.
+    pub(crate) fn asked_since(&self, after: u64) -> Vec<String> {
+        let seen = self.sim.log_after(after).into_iter().filter(|entry| entry.side == Side::Ironic);
+        seen.map(|entry| format!("{} {}", entry.method, entry.path)).collect()
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.sim.log_after(0).last().map_or(0, |entry| entry.n)
+    }
+
+    pub(crate) fn runs(&self) -> Vec<String> {
+        self.sim.ledger().machines.running
+    }
+
+    pub(crate) fn alarms(&self) -> Vec<String> {
+        self.sim.ledger().alarms
+    }
+
     /// One call of a claim, as the host makes it the first time or after a checkpoint.
     pub(crate) fn claim_once(&self, mark: &str, checkpoint: Option<Vec<u8>>, attempt: u32) -> Result<NodeDoing, Fault> {
         let cx = Context { checkpoint, attempt, ..self.host.context() };

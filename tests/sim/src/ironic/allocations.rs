@@ -79,7 +79,10 @@ fn create(world: &Arc<World>, call: &Call) -> Answered {
         created_at: world.clock.iso(),
     };
     if let Some(key) = text("node") {
-        backfill(&mut state, &mut allocation, &key)?;
+        if let Err(refused) = backfill(&mut state, &mut allocation, &key)? {
+            state.ironic.allocations.push(allocation);
+            return Err(refused);
+        }
     } else if allocation.resource_class.is_empty() {
         return Err(errors::bad_request("Missing mandatory parameter: resource_class"));
     }
@@ -97,22 +100,48 @@ fn create(world: &Arc<World>, call: &Call) -> Answered {
     Ok(answer.with_header("location", &format!("{}/v1/allocations/{uuid}", base(world))))
 }
 
-/// For a node that is in use already.
-fn backfill(state: &mut State, allocation: &mut Allocation, key: &str) -> Result<(), Answer> {
+/// For a node that is in use already. One that fails stays, in `error`, with the sentence that is answered: `ironic/conductor/allocations.py`
+/// of 39.0.0.
+fn backfill(state: &mut State, allocation: &mut Allocation, key: &str) -> Result<Result<(), Answer>, Answer> {
     let uuid = nodes::find(state, key).map_err(|_| errors::bad_request(&format!("Node {key} could not be found.")))?;
     let node = state.ironic.node_mut(&uuid);
     let node = node.ok_or_else(|| errors::bad_request(&format!("Node {key} could not be found.")))?;
-    if node.instance_uuid().is_some_and(|instance| instance != allocation.uuid) {
-        return Err(errors::conflict(&format!(
-            "Node {uuid} is associated with instance {}.",
-            node.instance_uuid().unwrap_or_default()
-        )));
+    let class = node.text("resource_class").unwrap_or_default().to_owned();
+    if allocation.resource_class.is_empty() {
+        allocation.resource_class.clone_from(&class);
+    }
+    let mut fails = |said: String, answer: fn(&str) -> Answer| {
+        allocation.state = "error";
+        allocation.last_error = Some(said.clone());
+        Ok(Err(answer(&said)))
+    };
+    let unfit = |why: String| format!("Cannot backfill an allocation for node {uuid}: {why}");
+    let server_error = |said: &str| errors::client(StatusCode::INTERNAL_SERVER_ERROR, said);
+    if node.locked {
+        let sentence = "please retry after the current operation is completed.";
+        let host = super::state::CONDUCTOR;
+        return fails(format!("Node {uuid} is locked by host {host}, {sentence}"), errors::conflict);
+    }
+    if node.provision != Provision::Active {
+        let state = node.provision.as_str();
+        let why = unfit(format!("Node must be in the \"active\" state, but the current state is \"{state}\""));
+        return fails(failed(&allocation.uuid.clone(), &why), server_error);
+    }
+    if allocation.resource_class != class {
+        let wanted = allocation.resource_class.clone();
+        let why = unfit(format!("Resource class {class} does not match the requested resource class {wanted}"));
+        return fails(failed(&allocation.uuid.clone(), &why), server_error);
+    }
+    if let Some(other) = node.instance_uuid().filter(|instance| *instance != allocation.uuid) {
+        return fails(format!("Node {uuid} is associated with instance {other}."), errors::conflict);
     }
     node.document.insert("instance_uuid".to_owned(), json!(allocation.uuid));
-    allocation.resource_class = node.text("resource_class").unwrap_or_default().to_owned();
+    if let Some(info) = node.document["instance_info"].as_object_mut() {
+        info.insert("traits".to_owned(), json!(allocation.traits));
+    }
     allocation.node = Some(uuid);
     allocation.state = "active";
-    Ok(())
+    Ok(Ok(()))
 }
 
 async fn settle(world: Arc<World>, uuid: String) {
