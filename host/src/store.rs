@@ -11,6 +11,7 @@ mod catalog;
 mod effects;
 mod flows;
 mod holdings;
+mod idempotency;
 mod instances;
 mod observed;
 mod obstacles;

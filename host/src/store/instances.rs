@@ -4,6 +4,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
 use super::effects::{self, Effect};
+use super::idempotency::{Once, once};
 use super::quotas::{self, is_full};
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store};
@@ -71,36 +72,6 @@ impl Operation for CreateInstance {
     fn flow(&self) -> Option<FlowId> {
         Some(self.flow.id)
     }
-}
-
-/// What a key was sent with before.
-enum Once {
-    First,
-    Before(InstanceId, FlowId),
-    KeyReused,
-}
-
-/// Keeps the key with what it makes, or says what it made before.
-fn once(db: &Connection, project: &str, key: &str, request: &[u8], made: (InstanceId, &Flow)) -> Result<Once> {
-    let (instance, flow) = made;
-    let inserted = db
-        .prepare_cached(
-            "INSERT OR IGNORE INTO idempotency (project, key, request, instance, flow, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![project, key, request, instance.to_string(), flow.id.to_string(), flow.created_at])?;
-    if inserted == 1 {
-        return Ok(Once::First);
-    }
-    let before = one(
-        db,
-        "SELECT request, instance, flow FROM idempotency WHERE project = ?1 AND key = ?2",
-        params![project, key],
-        |row| Ok((row.get::<_, Vec<u8>>(0)?, from_text(row, "instance")?, from_text(row, "flow")?)),
-    )?;
-    Ok(match before {
-        Some((before, instance, flow)) if before == request => Once::Before(instance, flow),
-        _ => Once::KeyReused,
-    })
 }
 
 /// DELETE: the wish to cancel a create that runs, and a delete flow that follows it. One transaction.

@@ -1,0 +1,43 @@
+//! Keys that make a repeat harmless: each with the request that it came with first, and what that one began.
+
+use rusqlite::{Connection, params};
+
+use super::Result;
+use super::rows::{from_text, one};
+use crate::model::{Flow, FlowId, InstanceId};
+
+/// What a key was sent with before.
+pub(super) enum Once {
+    First,
+    Before(InstanceId, FlowId),
+    KeyReused,
+}
+
+/// Keeps the key with what it makes, or says what it made before.
+pub(super) fn once(
+    db: &Connection,
+    project: &str,
+    key: &str,
+    request: &[u8],
+    made: (InstanceId, &Flow),
+) -> Result<Once> {
+    let (instance, flow) = made;
+    let inserted = db
+        .prepare_cached(
+            "INSERT OR IGNORE INTO idempotency (project, key, request, instance, flow, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![project, key, request, instance.to_string(), flow.id.to_string(), flow.created_at])?;
+    if inserted == 1 {
+        return Ok(Once::First);
+    }
+    let before = one(
+        db,
+        "SELECT request, instance, flow FROM idempotency WHERE project = ?1 AND key = ?2",
+        params![project, key],
+        |row| Ok((row.get::<_, Vec<u8>>(0)?, from_text(row, "instance")?, from_text(row, "flow")?)),
+    )?;
+    Ok(match before {
+        Some((before, instance, flow)) if before == request => Once::Before(instance, flow),
+        _ => Once::KeyReused,
+    })
+}
