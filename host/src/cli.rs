@@ -51,7 +51,7 @@ pub struct Arguments {
 enum Command {
     /// Runs the service.
     Serve(serve::Options),
-    /// What users order: create, list, show, power, rebuild, delete.
+    /// What users order: create, adopt, list, show, power, rebuild, delete.
     #[command(subcommand)]
     Instance(instance::Command),
     /// The shapes that may be ordered.

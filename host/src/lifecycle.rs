@@ -3,6 +3,7 @@
 //! `create.rs` and `delete.rs` read as tables of contents, one task is one file under `task/`. `rules.rs` says what may be ordered and
 //! bound. The api calls [`Lifecycle`]; it writes an intent and answers, a flow does the work.
 
+mod adopt;
 mod backup;
 mod bindings;
 mod create;
@@ -22,6 +23,7 @@ mod verbs;
 mod waits;
 mod wishes;
 
+pub use adopt::Adoption;
 pub use backup::Backup;
 pub use receipt::{Line, Receipt};
 pub use reconcile::Decision;
@@ -86,6 +88,7 @@ impl Lifecycle {
         let book = Book::default()
             .with(create::composed(&store, &drivers))
             .with(create::preset(&store, &drivers))
+            .with(adopt::instance(&store, &drivers))
             .with(delete::instance(&store, &drivers))
             .with(delete::settle(&store, &drivers))
             .with(power::instance(&store, &drivers))

@@ -189,7 +189,7 @@ pub(crate) fn give_back(settings: &Settings, ironic: &Ironic, what: &Holding) ->
     if !says_let_go(what)? {
         return Ok(None);
     }
-    let Some((node, adopted)) = adopted(what)? else { return Ok(None) };
+    let Some(Adopted { node, had_traits }) = adopted(what)? else { return Ok(None) };
     let Some(record) = ironic.node(&node)? else { return Ok(None) };
     let busy = || wait(&(), settings.poll(), note(&record, "its lock's end")).map(Some);
     if let Some(found) = allocation::of_mark(ironic, &what.mark)? {
@@ -210,7 +210,7 @@ pub(crate) fn give_back(settings: &Settings, ironic: &Ironic, what: &Holding) ->
         return wait(&(), std::time::Duration::ZERO, format!("node {node} is to be as it was")).map(Some);
     }
     let traits = record.instance_info.as_ref().and_then(|info| info.get("traits"));
-    if !adopted.had_traits && record.instance_uuid.is_none() && traits == Some(&json!([])) {
+    if !had_traits && record.instance_uuid.is_none() && traits == Some(&json!([])) {
         match ironic.patch(&record.uuid, &json!([{ "op": "remove", "path": "/instance_info/traits" }]))? {
             Said::Done(_) | Said::Missing => {}
             Said::Locked => return busy(),
@@ -229,13 +229,12 @@ pub(crate) fn give_back(settings: &Settings, ironic: &Ironic, what: &Holding) ->
 
 /// The node, while it is in maintenance for the sake of this claim.
 pub(crate) fn still_kept(ironic: &Ironic, what: &Holding) -> Answer<Option<Record>> {
-    let Some((node, _)) = adopted(what)? else { return Ok(None) };
-    Ok(ironic.node(&node)?.filter(|record| is_kept(record, &what.mark)))
+    let Some(adopted) = adopted(what)? else { return Ok(None) };
+    Ok(ironic.node(&adopted.node)?.filter(|record| is_kept(record, &what.mark)))
 }
 
-fn adopted(what: &Holding) -> Answer<Option<(String, Adopted)>> {
-    let adopted = what.trail::<Claiming>()?.and_then(|trail| trail.adopts);
-    Ok(adopted.map(|adopted| (adopted.node.clone(), adopted)))
+fn adopted(what: &Holding) -> Answer<Option<Adopted>> {
+    Ok(what.trail::<Claiming>()?.and_then(|trail| trail.adopts))
 }
 
 fn says_let_go(what: &Holding) -> Answer<bool> {

@@ -61,6 +61,8 @@ const TABLE: &[Row] = &[
     row("networks-do-not-fit", 422, "The networks do not fit together", "leave out one of those that the detail names"),
     row("node-of-composed-flavor", 422, "A node can be chosen for pre-set flavors only", "leave out `node`, or take a flavor that claims"),
     row("flavor-not-expressible", 422, "The backend cannot express this flavor", "change the shape, or the route; the detail names what cannot be said"),
+    row("flavor-not-for-backend", 422, "The flavor is not deployed at this backend", "name a flavor whose route has the backend under deploy"),
+    row("instance-not-adopted", 409, "The machine was never taken over", "delete the instance, which leaves the machine as it is, and adopt it again"),
     row("backend-without-role", 422, "The backend's plugin has not the role", "take the backend out of the route, or name one whose plugin has the role"),
     row("swap-cannot-undo", 409, "The plugin cannot undo what is held", "take a plugin with the roles that the detail lists, or delete those instances first"),
     row("backend-probe-failed", 502, "The far side did not answer as it should", "look at the backend's endpoint and its service, then try again"),

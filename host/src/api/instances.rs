@@ -1,7 +1,8 @@
 //! Instances: POST writes an intent and answers 202 with the flow to follow; GET shows the record and what it waits for.
 //!
-//! `instances/verbs.rs` has what may be wished of one that is there, `instances/view.rs` how it is shown.
+//! `instances/adopt.rs` takes a machine that runs, `instances/verbs.rs` has what may be wished of one that is there, `instances/view.rs` how it is shown.
 
+mod adopt;
 mod verbs;
 mod view;
 
@@ -30,7 +31,11 @@ const NETWORKS: usize = 16;
 const AT_ONCE: usize = 1000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show)).merge(verbs::routes())
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .merge(adopt::routes())
+        .routes(routes!(show))
+        .merge(verbs::routes())
 }
 
 /// What a user orders.

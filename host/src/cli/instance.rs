@@ -1,4 +1,4 @@
-//! `instance`: create, list, show, power, rebuild, delete; with `--wait` each task is shown live.
+//! `instance`: create, adopt, list, show, power, rebuild, delete; with `--wait` each task is shown live.
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,34 @@ pub(super) enum Command {
         /// A machine that exists, by the far side's name or uuid: an operator's choice.
         #[arg(long)]
         node: Option<String>,
+        /// Makes a repeat of this command harmless.
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
+        /// Shows each task until it is active or failed.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Brings a machine that runs already under moganite, as it runs; an operator's verb.
+    Adopt {
+        name: String,
+        /// What the machine must have, and how far it is erased when the instance is deleted.
+        #[arg(long)]
+        flavor: String,
+        /// What runs on it: a rebuild puts this image on.
+        #[arg(long)]
+        image: String,
+        /// Where it is managed.
+        #[arg(long)]
+        backend: String,
+        /// By that backend's name or uuid.
+        #[arg(long)]
+        node: String,
+        /// The name when left out.
+        #[arg(long)]
+        hostname: Option<String>,
+        /// Whose instance it is; your own project when left out.
+        #[arg(long)]
+        project: Option<String>,
         /// Makes a repeat of this command harmless.
         #[arg(long, value_name = "KEY")]
         idempotency_key: Option<String>,
@@ -125,8 +153,20 @@ impl Command {
                     "networks": network,
                     "node": node,
                 });
-                let key = idempotency_key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-                let instance = client.post_once("/v1/instances", &body, &key).await?;
+                let instance = client.post_once("/v1/instances", &body, &or_fresh(idempotency_key)).await?;
+                if wait { made(client, &instance, output).await? } else { output.one(&instance) }
+            }
+            Self::Adopt { name, flavor, image, backend, node, hostname, project, idempotency_key, wait } => {
+                let body = json!({
+                    "name": name,
+                    "flavor": flavor,
+                    "image": image,
+                    "backend": backend,
+                    "node": node,
+                    "hostname": hostname,
+                    "project": project,
+                });
+                let instance = client.post_once("/v1/instances/adopt", &body, &or_fresh(idempotency_key)).await?;
                 if wait { made(client, &instance, output).await? } else { output.one(&instance) }
             }
             Self::List { state, degraded } => {

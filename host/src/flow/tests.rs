@@ -176,6 +176,7 @@ fn instance(id: InstanceId, project: Name, flow: FlowId, now: Millis) -> Instanc
         hostname: "web".into(),
         ssh_keys: vec![],
         user_data: None,
+        adopting: false,
         ordered_networks: Vec::new(),
         networks: std::collections::BTreeMap::new(),
         metadata: serde_json::Map::new(),

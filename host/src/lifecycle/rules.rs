@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Error;
 use crate::driver::{Drivers, Plugin};
-use crate::model::{Eraser, Flavor, Image, Invalid, Name, Network, PartKind, Role, Route};
+use crate::model::{Eraser, Flavor, Image, Instance, Invalid, Name, Network, PartKind, Role, Route};
 use crate::store::Store;
 
 /// A plugin that takes over a backend must be able to undo what lives there.
@@ -147,6 +147,34 @@ pub(super) fn may_choose(route: &Route, flavor: &Name) -> Result<(), Error> {
     Ok(())
 }
 
+/// A machine that runs at this backend is deleted there one day, and erased as the flavor says.
+pub(super) fn may_adopt(flavor: &Flavor, backend: &Name) -> Result<(), Error> {
+    if flavor.route.deploy.contains(backend) && flavor.eraser == Eraser::Deploy {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        code: "flavor-not-for-backend",
+        message: format!(
+            "backend {backend} is not among those that deploy and erase flavor {}: take a flavor whose route has it under deploy",
+            flavor.name
+        ),
+    })
+}
+
+/// What was let go is no instance to work on.
+pub(super) fn is_ours(instance: &Instance) -> Result<(), Error> {
+    if !instance.order.adopting {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        code: "instance-not-adopted",
+        message: format!(
+            "the machine of instance {} was never taken over: delete the instance, and adopt it again",
+            instance.id
+        ),
+    })
+}
+
 /// The kinds of parts that a shape asks for, in the contract's words.
 fn asked(flavor: &Flavor) -> Vec<Value> {
     let shape = &flavor.shape;
@@ -176,11 +204,11 @@ pub(super) fn image_reaches(image: &Image, deploy: &[Name], flavor: &Name) -> Re
     })
 }
 
-fn wrong_role(backend: &Name, role: Role) -> Error {
+pub(super) fn wrong_role(backend: &Name, role: Role) -> Error {
     Error::Refused {
         code: "backend-without-role",
         message: format!(
-            "the plugin of backend {backend} has no role {}: take it out of the flavor's route",
+            "the plugin of backend {backend} has no role {}: name a backend whose plugin has it",
             role.as_str()
         ),
     }

@@ -31,16 +31,29 @@ impl Lifecycle {
         idempotency: Option<(String, Vec<u8>)>,
     ) -> Result<InstanceId, Error> {
         let order = self.order(request.clone()).await?;
+        let state = create::Create::of(order);
+        let kind = (state.kind(), create::VERSION);
+        self.make(project, request.name, state, kind, idempotency).await
+    }
+
+    /// A new instance and the flow that makes it.
+    pub(super) async fn make(
+        &self,
+        project: Project,
+        name: Name,
+        state: create::Create,
+        (kind, version): (&str, u32),
+        idempotency: Option<(String, Vec<u8>)>,
+    ) -> Result<InstanceId, Error> {
         let (id, now) = (InstanceId::fresh(), self.clock.now());
-        let state = create::Create::of(order.clone());
-        let kind = (FlowId::fresh(), state.kind(), create::VERSION);
         let bytes = state.to_bytes()?;
+        let kind = (FlowId::fresh(), kind, version);
         let (flow, event, effects) = first(&self.book, &self.site, kind, (project.clone(), id), bytes, now);
         let instance = Instance {
             id,
             project,
-            name: request.name,
-            order,
+            name,
+            order: state.order,
             state: InstanceState::Creating,
             composed: None,
             reason: None,
@@ -92,6 +105,7 @@ impl Lifecycle {
         idempotency: Option<(Project, String, Vec<u8>)>,
     ) -> Result<FlowId, Error> {
         let instance = self.here(project, id).await?;
+        rules::is_ours(&instance)?;
         let kind = (FlowId::fresh(), power::KIND, power::VERSION);
         let budgets = instance.order.budgets.clone();
         self.start(instance, kind, power::Power { wish, budgets }.to_bytes()?, idempotency).await
@@ -106,6 +120,7 @@ impl Lifecycle {
         idempotency: Option<(Project, String, Vec<u8>)>,
     ) -> Result<FlowId, Error> {
         let instance = self.here(project, id).await?;
+        rules::is_ours(&instance)?;
         let mut order = instance.order.clone();
         if let Some(name) = image {
             let found = self.store.image(&name).await?;
@@ -166,6 +181,7 @@ impl Lifecycle {
             shape,
             ordered_networks: ordered,
             networks,
+            adopting: false,
             route: flavor.route,
             erase: flavor.erase,
             eraser: flavor.eraser,

@@ -45,6 +45,8 @@ impl DebtKind {
     /// What this holding is, while it is owed.
     pub fn of(holding: &Holding, erasure: Erasure) -> Self {
         match holding.role {
+            // Nothing of ours is on the machine, and nothing of it is kept from anybody.
+            _ if erasure.let_go => Self::HoldsRecord,
             Role::Deploy if holding.off_at.is_none() => Self::MayBeRunning,
             Role::Deploy => Self::HoldsData,
             Role::Compose if erasure.at(Role::Compose) != Erase::None => Self::HoldsData,

@@ -104,12 +104,16 @@ pub enum Eraser {
 pub struct Erasure {
     pub level: Erase,
     pub eraser: Eraser,
+    /// The machine was never ours: its marks are taken away, and it is left as it is.
+    #[serde(default)]
+    pub let_go: bool,
 }
 
 impl Erasure {
     /// What the undo of this role must reach.
     pub fn at(self, role: Role) -> Erase {
         match (role, self.eraser) {
+            _ if self.let_go => Erase::None,
             (Role::Deploy, Eraser::Deploy) | (Role::Compose, Eraser::Compose) => self.level,
             _ => Erase::None,
         }
@@ -143,6 +147,9 @@ impl Flavor {
             if items > 64 {
                 return Err(Invalid::new(field, "at most 64 items"));
             }
+        }
+        if shape.properties.contains_key("adopt") {
+            return Err(Invalid::new("shape.properties", "`adopt` is said by adopting a machine, not by a flavor"));
         }
         if shape.disks_gib.contains(&0) {
             return Err(Invalid::new("shape.disks_gib", "a disk has at least 1 GiB"));

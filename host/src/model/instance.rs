@@ -50,6 +50,9 @@ pub struct Order {
     /// By backend: what it calls the networks that were ordered.
     #[serde(default)]
     pub networks: BTreeMap<Name, Map<String, Value>>,
+    /// Its machine runs already, and is not ours until the adoption ended well: what is undone before is let go, and the machine runs on.
+    #[serde(default)]
+    pub adopting: bool,
     pub metadata: Map<String, Value>,
     #[serde(default, skip_serializing_if = "Budgets::is_empty")]
     pub budgets: Budgets,
@@ -86,8 +89,25 @@ impl Order {
         shape
     }
 
+    /// What is claimed: the shape, and for a machine that is taken as it runs the property `adopt`.
+    pub fn shape_to_claim(&self) -> Shape {
+        let mut shape = self.shape.clone();
+        if self.adopting {
+            shape.properties.insert("adopt".into(), true.into());
+        }
+        shape
+    }
+
+    /// What this backend is told of the image; of a machine that is taken as it runs, that nothing is to be written.
+    pub fn image_for(&self, backend: &Name) -> Map<String, Value> {
+        if self.adopting {
+            return Map::from_iter([("adopt".to_owned(), true.into())]);
+        }
+        self.image.backends.get(backend).cloned().unwrap_or_default()
+    }
+
     pub fn erasure(&self) -> Erasure {
-        Erasure { level: self.erase, eraser: self.eraser }
+        Erasure { level: self.erase, eraser: self.eraser, let_go: self.adopting }
     }
 
     pub fn check(&self) -> Result<(), Invalid> {

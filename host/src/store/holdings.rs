@@ -227,7 +227,7 @@ pub(super) fn write_off(db: &Connection, instance: InstanceId, role: Role) -> Re
 fn read_debt(row: &Row<'_>) -> Result<Debt> {
     let holding = read_holding(row)?;
     let order: Option<Order> = from_json_or_null(row, "ordered")?;
-    let usual = Erasure { level: Erase::Quick, eraser: Eraser::Deploy };
+    let usual = Erasure { level: Erase::Quick, eraser: Eraser::Deploy, let_go: false };
     Ok(Debt {
         kind: DebtKind::of(&holding, order.map_or(usual, |order| order.erasure())),
         owed_at: holding.owed_at.unwrap_or(holding.since),

@@ -42,6 +42,10 @@ impl Http {
         self.send(reqwest::Method::PUT, path, Some(body)).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(reqwest::Method::PATCH, path, Some(body)).await
+    }
+
     pub async fn delete(&self, path: &str) -> Result<Answer> {
         self.send(reqwest::Method::DELETE, path, None).await
     }

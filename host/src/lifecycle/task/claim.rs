@@ -6,7 +6,7 @@ use super::{Undo, call, failed, intend, intended, settle};
 use crate::driver::Drivers;
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
-use crate::model::{Direction, FaultKind, Role};
+use crate::model::{Direction, Fault, FaultKind, Node, Role};
 use crate::store::{Effect, InstanceChange, Store};
 
 pub(in crate::lifecycle) struct Claim {
@@ -30,7 +30,7 @@ impl Task<Create> for Claim {
     fn begin(&self, begin: &Begin, create: &Create) -> Vec<Effect> {
         match begin.direction {
             Direction::Execute => intend(begin, Role::Claim, create.claimer()),
-            Direction::Revert => self.undo.begin(begin),
+            Direction::Revert => self.undo.begin(begin, create.order.erasure()),
         }
     }
 
@@ -51,9 +51,10 @@ impl Task<Create> for Claim {
             Ok(nodes) => exclude.extend(nodes.into_iter().map(|node| node.handle)),
             Err(error) => return Outcome::retry(format!("the store did not say which nodes are quarantined: {error}")),
         }
-        let answer = claimer.claim(call(cx, None), &holding.mark, &create.order.shape, &exclude).await;
+        let want = create.order.shape_to_claim();
+        let answer = claimer.claim(call(cx, None), &holding.mark, &want, &exclude).await;
         cx.saw(answer.exchanges);
-        settle(cx, answer.result, |cx, node| {
+        let outcome = settle(cx, answer.result, |cx, node| {
             cx.note(format!("claimed {}", node.handle));
             cx.also(Effect::Hold {
                 operation: cx.at.doing(),
@@ -63,7 +64,14 @@ impl Task<Create> for Claim {
             });
             cx.also(Effect::Instance(InstanceChange { composed: Some(false), ..InstanceChange::of(cx.at.instance) }));
             create.enrolled = Some(node);
-        })
+        });
+        match (&outcome, &create.enrolled) {
+            (Outcome::Done, Some(node)) if create.order.adopting && !is_adopted(node) => Outcome::Fail(Fault::new(
+                FaultKind::Rejected,
+                "the driver does not say that it took the machine as it runs",
+            )),
+            _ => outcome,
+        }
     }
 
     /// The machine that failed is left out of the next rounds, and of other instances until an operator clears it.
@@ -76,11 +84,17 @@ impl Task<Create> for Claim {
         if let (Some(node), Some(cause), Some(backend)) = (create.enrolled.take(), cx.cause.clone(), create.claimer()) {
             let is_the_nodes =
                 matches!(cause.kind, FaultKind::Broken | FaultKind::Overdue | FaultKind::Mismatch | FaultKind::Retry);
-            if is_the_nodes {
+            // One that was never ours is nobody's to take out of service.
+            if is_the_nodes && !create.order.adopting {
                 cx.also(Effect::Quarantine { backend: backend.clone(), handle: node.handle.clone(), cause });
             }
             create.excluded.push(node.handle);
         }
         outcome
     }
+}
+
+/// A driver that knows nothing of adopting may have lent a free machine instead.
+fn is_adopted(node: &Node) -> bool {
+    node.facts.get("adopted") == Some(&true.into())
 }

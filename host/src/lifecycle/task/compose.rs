@@ -30,7 +30,7 @@ impl Task<Create> for Compose {
     fn begin(&self, begin: &Begin, create: &Create) -> Vec<Effect> {
         match begin.direction {
             Direction::Execute => intend(begin, Role::Compose, create.composer(begin.round)),
-            Direction::Revert => self.undo.begin(begin),
+            Direction::Revert => self.undo.begin(begin, create.order.erasure()),
         }
     }
 

@@ -30,7 +30,7 @@ impl Task<Create> for Deploy {
     fn begin(&self, begin: &Begin, create: &Create) -> Vec<Effect> {
         match begin.direction {
             Direction::Execute => intend(begin, Role::Deploy, create.deployer()),
-            Direction::Revert => self.undo.begin(begin),
+            Direction::Revert => self.undo.begin(begin, create.order.erasure()),
         }
     }
 
@@ -51,7 +51,7 @@ impl Task<Create> for Deploy {
         cx.budget(deployer.budget("deploy"));
         let order = DeployOrder {
             node: enrolled.handle.clone(),
-            image: create.order.image.backends.get(&holding.backend).cloned().unwrap_or_default(),
+            image: create.order.image_for(&holding.backend),
             hostname: create.order.hostname.clone(),
             user_data: create.order.user_data.clone(),
             ssh_keys: create.order.ssh_keys.clone(),
@@ -60,7 +60,7 @@ impl Task<Create> for Deploy {
         let answer = deployer.deploy(call(cx, None), &holding.mark, &order).await;
         cx.saw(answer.exchanges);
         settle(cx, answer.result, |cx, deployed| {
-            cx.note("active");
+            cx.note(if create.order.adopting { "taken over as it runs" } else { "active" });
             cx.also(Effect::Hold {
                 operation: cx.at.doing(),
                 handle: deployed.handle,

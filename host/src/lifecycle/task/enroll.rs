@@ -30,7 +30,7 @@ impl Task<Create> for Enroll {
     fn begin(&self, begin: &Begin, create: &Create) -> Vec<Effect> {
         match begin.direction {
             Direction::Execute => intend(begin, Role::Enroll, create.enroller()),
-            Direction::Revert => self.undo.begin(begin),
+            Direction::Revert => self.undo.begin(begin, create.order.erasure()),
         }
     }
 

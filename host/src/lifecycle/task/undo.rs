@@ -66,13 +66,18 @@ impl Undo {
         }
     }
 
-    pub(super) fn begin(&self, begin: &Begin) -> Vec<Effect> {
+    /// What was never ours is let go by the revision that took it: a newer one may be of a plugin that knows nothing of letting go.
+    pub(super) fn begin(&self, begin: &Begin, erasure: Erasure) -> Vec<Effect> {
+        if erasure.let_go {
+            return Vec::new();
+        }
         vec![Effect::BeginUndo { instance: begin.instance, role: self.role }]
     }
 
     /// Done when the instance holds nothing of this role any more.
     pub(super) async fn run(&self, cx: &mut Cx, erasure: Erasure) -> Outcome {
         let undone = match self.store.last_holding(cx.at.instance, self.role).await {
+            Ok(Some(undone)) if erasure.let_go => let_go(undone),
             Ok(Some(undone)) => undone,
             Ok(None) => return Outcome::Done,
             Err(error) => return Outcome::retry(format!("the store did not say what is held: {error}")),
@@ -98,9 +103,9 @@ impl Undo {
             || self.power(cx, undone).await.is_some_and(|power| !power.is_on)
     }
 
-    /// What the running side sees; none when it does not tell, or does not know the machine.
+    /// What the running side sees; none when it does not tell, or does not know the machine, or when the machine runs on as it did before.
     async fn power(&self, cx: &mut Cx, undone: &Undone) -> Option<Power> {
-        if self.role != Role::Deploy {
+        if self.role != Role::Deploy || is_let_go(&undone.holding) {
             return None;
         }
         let handle = undone.holding.handle.clone()?;
@@ -274,8 +279,8 @@ impl<S: Erasing> Task<S> for Undo {
         self.verb()
     }
 
-    fn begin(&self, begin: &Begin, _: &S) -> Vec<Effect> {
-        self.begin(begin)
+    fn begin(&self, begin: &Begin, state: &S) -> Vec<Effect> {
+        self.begin(begin, state.erasure())
     }
 
     async fn execute(&self, cx: &mut Cx, state: &mut S) -> Outcome {
@@ -287,6 +292,16 @@ impl<S: Erasing> Task<S> for Undo {
     async fn revert(&self, _: &mut Cx, _: &mut S) -> Outcome {
         Outcome::Done
     }
+}
+
+/// What was never ours: the driver is told so.
+fn let_go(mut undone: Undone) -> Undone {
+    undone.holding.facts.insert("let-go".into(), true.into());
+    undone
+}
+
+fn is_let_go(holding: &Holding) -> bool {
+    holding.facts.get("let-go") == Some(&true.into())
 }
 
 /// What the receipt says of data: level, method, disks by serial.
