@@ -7,7 +7,9 @@ mod gate;
 
 use driver_ironic::Ironic;
 use gate::Gate;
-use moganite_driver::{Claim, Deploy, Deployed, Driver, Erase, Fault, Holding, Node, Order, Shape, Undoing, testing};
+use moganite_driver::{
+    Claim, Deploy, Deployed, Driver, Erase, Fault, Holding, Node, Order, Presence, Shape, Undoing, testing,
+};
 use moganite_far::{Did, Host};
 use real::{Auth, Options, RealIronic, Release, until};
 use reqwest::{Method, StatusCode};
@@ -293,5 +295,84 @@ async fn clean_steps_run_before_the_server_is_lent_again_and_nothing_is_called_e
             assert!(matches!(receipt, Err(Fault::Broken(_))), "{receipt:?}");
             assert_ne!(seen["provision_state"], "available");
         }
+    }
+}
+
+/// What Ironic shows of a node, but when it was written.
+async fn shown(world: &World, node: &str) -> Value {
+    let mut seen = world.node(node).await;
+    seen["updated_at"] = Value::Null;
+    seen
+}
+
+/// As the host undoes what was never ours, last taken first.
+fn let_go(settings: &Value, claimed: &Did<Node>, deployed: Option<&Did<Deployed>>) {
+    let facts = json!({ "let-go": true }).to_string();
+    if let Some(did) = deployed {
+        let handle = did.answer.as_ref().ok().map(|deployed| deployed.handle.clone());
+        let what = Holding { mark: "mg-site-2".into(), handle, facts: facts.clone(), trail: did.trail.clone() };
+        Host::of_real(settings).run(|cx| Ironic::undeploy(cx, what.clone(), Erase::Full)).answer.unwrap();
+    }
+    let handle = claimed.answer.as_ref().ok().map(|node| node.handle.clone());
+    let what = Holding { mark: "mg-site-1".into(), handle, facts, trail: claimed.trail.clone() };
+    Host::of_real(settings).run(|cx| Ironic::unclaim(cx, what.clone())).answer.unwrap();
+    let found = <Ironic as Claim>::find(testing::context(settings.to_string()), what).unwrap();
+    assert_eq!(found, Presence::Absent);
+}
+
+#[tokio::test]
+async fn a_server_that_runs_is_adopted_as_it_runs_let_go_as_it_was_and_erased_at_last_on_both_releases() {
+    for release in [Release::R39, Release::Older] {
+        let world = World::start(Options { release, systems: 1, ..Options::default() }, 1).await;
+        let (node, path) = (node_of(1), format!("/v1/nodes/{}", node_of(1)));
+        // Somebody deploys it by hand.
+        let image = json!([{ "op": "add", "path": "/instance_info/boot_iso", "value": world.real.boot_iso_url }]);
+        world.real.ironic(Method::PATCH, &path, Some(&image)).await.unwrap();
+        let verb = format!("{path}/states/provision");
+        world.real.ironic(Method::PUT, &verb, Some(&json!({ "target": "active" }))).await.unwrap();
+        until("active", Duration::from_secs(120), Duration::from_millis(100), || async {
+            let node = world.real.ironic_get(&path).await?;
+            Ok((node["reservation"].is_null() && node["provision_state"] == "active").then_some(()))
+        })
+        .await
+        .unwrap();
+        let before = shown(&world, &node).await;
+        let asked = world.real.emulator_log().unwrap().lines().filter(|line| !line.contains("\"GET ")).count();
+
+        let want = Shape { properties: json!({ "node": "rack-1", "adopt": true }).to_string(), ..gold() };
+        let other = Shape { class: Some("silver".into()), ..want.clone() };
+        world
+            .run(move |settings| {
+                let refused = claim(settings, "mg-site-1", &other, &[]);
+                assert!(matches!(&refused.answer, Err(Fault::Conflict(why)) if why.contains("silver")), "{refused:?}");
+                for steps in [1, 2] {
+                    let claimed = claim(settings, "mg-site-1", &want, &[]);
+                    let handle = claimed.answer.as_ref().unwrap().handle.clone();
+                    assert!(claimed.answer.as_ref().unwrap().facts.contains("\"adopted\":true"));
+                    let taken = (steps == 2).then(|| deploy(settings, "mg-site-2", &handle, &json!({ "adopt": true })));
+                    assert!(taken.as_ref().is_none_or(|taken| taken.answer.is_ok()), "{taken:?}");
+                    let theirs = claim(settings, "mg-other-1", &want, &[]);
+                    assert!(matches!(&theirs.answer, Err(Fault::Conflict(why)) if why.contains("taken")), "{theirs:?}");
+                    let_go(settings, &claimed, taken.as_ref());
+                }
+            })
+            .await;
+        assert_eq!(shown(&world, &node).await, before);
+        assert_eq!(world.real.ironic_get("/v1/allocations").await.unwrap()["allocations"], json!([]));
+        let changed = world.real.emulator_log().unwrap().lines().filter(|line| !line.contains("\"GET ")).count();
+        assert_eq!(changed, asked, "the machine's BMC heard of nothing");
+
+        let want = Shape { properties: json!({ "node": node, "adopt": true }).to_string(), ..gold() };
+        world
+            .run(move |settings| {
+                let claimed = claim(settings, "mg-site-1", &want, &[]);
+                let deployed = deploy(settings, "mg-site-2", &node_of(1), &json!({ "adopt": true }));
+                assert!(deployed.answer.is_ok(), "{:?}", deployed.answer);
+                undeploy(settings, "mg-site-2", &deployed, Erase::None).unwrap();
+                unclaim(settings, "mg-site-1", &claimed).unwrap();
+            })
+            .await;
+        assert_eq!(world.node(&node).await["power_state"], "power off");
+        world.assert_all_free().await;
     }
 }
