@@ -39,12 +39,14 @@ impl Adopted {
     }
 }
 
-/// What the host says in the facts of a holding that was never ours.
+/// What the facts of a holding say of an adoption.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Facts {
     #[serde(rename = "let-go")]
     let_go: bool,
+    /// What the answer that took it over said: from its being stored on the machine is ours.
+    adopted: bool,
 }
 
 /// The node, if it may be adopted as it stands now. Changes nothing.
@@ -125,6 +127,7 @@ pub(crate) fn take_over(
         let ops = json!([
             { "op": "add", "path": "/instance_info/moganite_mark", "value": mark },
             { "op": "add", "path": "/instance_info/moganite_claim", "value": claim },
+            { "op": "add", "path": "/instance_info/moganite_adopted", "value": true },
         ]);
         match ironic.patch(&record.uuid, &ops)? {
             Said::Done(_) => {}
@@ -155,6 +158,14 @@ pub(crate) fn is_let_go(what: &Holding) -> Answer<bool> {
     Ok(says_let_go(what)? || (what.handle.is_none() && trail.is_some_and(|trail| trail.adopts)))
 }
 
+/// Whether the node bears this mark of a deployment that was taken over, and nobody has stored that it was: a request that came late, found
+/// by its mark alone.
+pub(crate) fn is_nobodys(record: &Record, what: &Holding) -> Answer<bool> {
+    let taken_over =
+        record.instance_info.as_ref().is_some_and(|info| info.get("moganite_adopted") == Some(&true.into()));
+    Ok(taken_over && record.mark() == Some(&what.mark) && !what.facts::<Facts>()?.adopted)
+}
+
 /// Takes the marks of a deployment away. The machine runs on as it did.
 pub(crate) fn leave(settings: &Settings, ironic: &Ironic, what: &Holding) -> Answer<Undoing> {
     let known = Known::of(what)?;
@@ -163,10 +174,9 @@ pub(crate) fn leave(settings: &Settings, ironic: &Ironic, what: &Holding) -> Ans
         None => known.find(ironic, &what.mark)?,
     };
     if let Some(record) = record.filter(|record| record.mark() == Some(&what.mark)) {
-        let mut ops = vec![json!({ "op": "remove", "path": "/instance_info/moganite_mark" })];
-        if record.instance_info.as_ref().is_some_and(|info| info.contains_key("moganite_claim")) {
-            ops.push(json!({ "op": "remove", "path": "/instance_info/moganite_claim" }));
-        }
+        let ours = ["moganite_mark", "moganite_claim", "moganite_adopted"].into_iter();
+        let there = ours.filter(|key| record.instance_info.as_ref().is_some_and(|info| info.contains_key(*key)));
+        let ops: Vec<_> = there.map(|key| json!({ "op": "remove", "path": format!("/instance_info/{key}") })).collect();
         match ironic.patch(&record.uuid, &ops.into())? {
             Said::Done(_) => {}
             Said::Locked => return wait(&(), settings.poll(), note(&record, "its lock's end")),

@@ -61,6 +61,9 @@ pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Und
     let Some(record) = ironic.node(&at.node)? else {
         return gone(&at.node, level);
     };
+    if adopt::is_nobodys(&record, what)? {
+        return adopt::leave(&settings, &ironic, what);
+    }
     if let Some(outside) = settings.filter.refuses(&record) {
         return Err(fault::conflict(outside));
     }

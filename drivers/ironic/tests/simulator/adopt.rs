@@ -1,8 +1,8 @@
 //! Adopting a server that somebody deployed by hand: whatever goes wrong, nothing changes its machine, and what is let go is in Ironic as
 //! it was before. Section numbers are of the contract that was written down from Ironic 39.0.0.
 
-use crate::far::{Run, WRONG, Wrong, image};
-use moganite_driver::{Erase, Fault, Presence};
+use crate::far::{Did, Run, WRONG, Wrong, image};
+use moganite_driver::{Deployed, Erase, Fault, Presence};
 use moganite_sim::Kind;
 use serde_json::{Value, json};
 
@@ -140,6 +140,21 @@ fn a_deployment_whose_take_over_was_never_answered_is_never_torn_down() {
     run.let_go((CLAIM, &claimed), None).unwrap();
     assert_eq!(run.shown(&Run::node_of(1)), before);
     assert_nothing_touched_the_machine(&run, since, "never answered");
+}
+
+#[test]
+fn a_take_over_that_came_late_and_is_found_by_its_mark_alone_is_never_torn_down() {
+    let run = Run::with_servers(1);
+    let before = run.running(1);
+    let since = run.requests();
+    let claimed = run.adopt(CLAIM, &Run::node_of(1));
+    let deployed = run.take_over(DEPLOY, &Run::node_of(1)).answer.unwrap();
+    // As a sweep finds it: the handle, and nothing that anybody stored.
+    let found = Did { answer: Ok(Deployed { facts: "{}".into(), ..deployed }), trail: None };
+    run.undeploy(DEPLOY, &found, Erase::Full).unwrap();
+    run.let_go((CLAIM, &claimed), None).unwrap();
+    assert_eq!(run.shown(&Run::node_of(1)), before);
+    assert_nothing_touched_the_machine(&run, since, "came late");
 }
 
 #[test]
