@@ -147,7 +147,13 @@ impl Target {
             settings: serde_json::Value::Object(self.revision.settings.clone()).to_string(),
             checkpoint: call.checkpoint,
         };
-        let (store, stderr) = limits::store(&self.shared.engine, &self.shared.sandbox, Gate(Arc::new(egress)), speaker);
+        let (store, stderr) = limits::store(
+            &self.shared.engine,
+            &self.shared.sandbox,
+            self.shared.clock.clone(),
+            Gate(Arc::new(egress)),
+            speaker,
+        );
         match work(store, context).await {
             Ok(Ok(told)) => Ok(told),
             Ok(Err(fault)) => Err(claims::fault(fault)),

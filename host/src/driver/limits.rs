@@ -8,13 +8,14 @@ use std::time::Duration;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::bindings::log;
 use super::egress::Gate;
 use super::engine::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, TICK};
 use super::text;
+use crate::clock::Clock;
 use crate::config::Sandbox;
 
 /// Lines of log that one call may emit, and characters of one line.
@@ -69,12 +70,14 @@ struct Space {
 pub(super) fn store(
     engine: &Engine,
     sandbox: &Sandbox,
+    clock: Clock,
     gate: Gate,
     speaker: Speaker,
 ) -> (Store<State>, MemoryOutputPipe) {
     let stderr = MemoryOutputPipe::new(STDERR);
     let wasi = WasiCtx::builder()
         .stderr(stderr.clone())
+        .wall_clock(Wall(clock))
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
@@ -103,6 +106,19 @@ pub(super) fn store(
         Ok(UpdateDeadline::Yield(1))
     });
     (store, stderr)
+}
+
+/// What time it is, for a guest: the service's own clock, to the millisecond.
+struct Wall(Clock);
+
+impl HostWallClock for Wall {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.now()).unwrap_or_default())
+    }
 }
 
 impl ResourceLimiter for Space {
