@@ -13,7 +13,7 @@ use crate::world::World;
 use crate::{cloudboot, ironic, podm, valence};
 
 /// Whose request it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     Valence,
@@ -27,7 +27,7 @@ pub(crate) fn exchange(world: Arc<World>, side: Side, call: Call) -> Answering {
     Box::pin(async move {
         let entry = world.log.open(&world.clock, side, &call);
         let answer = misbehave(&world, side, call).await;
-        world.log.close(entry, answer.as_ref().map(|answer| answer.status.as_u16()));
+        world.log.close(entry, side, answer.as_ref().map(|answer| answer.status.as_u16()));
         answer
     })
 }
@@ -46,6 +46,11 @@ async fn misbehave(world: &Arc<World>, side: Side, call: Call) -> Option<Answer>
         Kind::LostAnswer => {
             dispatch(world, side, call).await;
             None
+        }
+        Kind::SlowAnswer => {
+            let answer = dispatch(world, side, call).await;
+            world.clock.sleep(fault.ms.unwrap_or(1_000)).await;
+            Some(answer)
         }
         Kind::Garbage => {
             if fault.work.unwrap_or(true) {

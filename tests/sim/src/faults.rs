@@ -62,6 +62,8 @@ pub enum Kind {
     Refuse,
     /// Waits `ms`, then does it.
     Delay,
+    /// Does it, then waits `ms` with the answer.
+    SlowAnswer,
     /// Nothing done, the connection is closed.
     Drop,
     /// 200 with a body that is no JSON.
@@ -150,6 +152,7 @@ impl Kind {
             Self::LostAnswer
                 | Self::Refuse
                 | Self::Delay
+                | Self::SlowAnswer
                 | Self::Drop
                 | Self::Garbage
                 | Self::ErrorBody

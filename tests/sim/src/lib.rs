@@ -110,6 +110,16 @@ impl Sim {
         self.world.faults.add(fault);
     }
 
+    /// Every switch that is set, with how often it fired.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.world.faults.list()
+    }
+
+    /// How many requests of this side were open at the same time, at most, since this was asked last.
+    pub fn most_at_once(&self, side: Side) -> usize {
+        self.world.log.most_at_once(side)
+    }
+
     pub fn clear_faults(&self) {
         self.world.faults.clear();
     }

@@ -1,7 +1,7 @@
 //! What was asked of the far sides, in the order of arrival, with the bodies as they came, secrets included: this is where a test sees
 //! that the gate put a password where it belongs.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -34,11 +34,25 @@ pub struct Entry {
 }
 
 #[derive(Default)]
-pub(crate) struct Log(Mutex<VecDeque<Entry>>);
+pub(crate) struct Log {
+    entries: Mutex<VecDeque<Entry>>,
+    open: Mutex<HashMap<Side, Open>>,
+}
+
+/// Requests without an answer yet.
+#[derive(Clone, Copy, Default)]
+struct Open {
+    now: usize,
+    most: usize,
+}
 
 impl Log {
     /// Notes a request that arrived; its number.
     pub(crate) fn open(&self, clock: &Clock, side: Side, call: &Call) -> u64 {
+        self.with_open(side, |open| {
+            open.now += 1;
+            open.most = open.most.max(open.now);
+        });
         let mut entries = self.lock();
         let n = entries.back().map_or(1, |last| last.n + 1);
         if entries.len() == KEPT {
@@ -58,7 +72,8 @@ impl Log {
         n
     }
 
-    pub(crate) fn close(&self, n: u64, status: Option<u16>) {
+    pub(crate) fn close(&self, n: u64, side: Side, status: Option<u16>) {
+        self.with_open(side, |open| open.now = open.now.saturating_sub(1));
         let mut entries = self.lock();
         let first = entries.front().map_or(0, |entry| entry.n);
         if let Some(entry) = n.checked_sub(first).and_then(|at| entries.get_mut(at as usize)) {
@@ -70,7 +85,16 @@ impl Log {
         self.lock().iter().filter(|entry| entry.n > n).cloned().collect()
     }
 
+    /// Open at the same time since this was asked last.
+    pub(crate) fn most_at_once(&self, side: Side) -> usize {
+        self.with_open(side, |open| std::mem::replace(&mut open.most, open.now))
+    }
+
+    fn with_open<T>(&self, side: Side, work: impl FnOnce(&mut Open) -> T) -> T {
+        work(self.open.lock().unwrap_or_else(PoisonError::into_inner).entry(side).or_default())
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
