@@ -12,6 +12,8 @@ mod list;
 mod runner;
 mod story;
 mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use advance::{Limits, Next, Signals, Wake, advance};
 pub use list::{Book, List};

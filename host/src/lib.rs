@@ -21,3 +21,7 @@ pub mod flow;
 pub mod lifecycle;
 pub mod model;
 pub mod store;
+#[cfg(not(any(test, feature = "testing")))]
+mod switch;
+#[cfg(any(test, feature = "testing"))]
+pub mod switch;

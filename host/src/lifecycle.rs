@@ -81,18 +81,25 @@ pub struct Lifecycle {
 impl Lifecycle {
     pub async fn open(config: &Config, store: Store, drivers: Drivers, clock: Clock) -> Result<Self, Error> {
         let site = store.site(fresh_site()?).await?;
-        Ok(Self::on(&config.flows, site, store, drivers, clock))
+        let book = book(&store, &drivers);
+        Ok(Self::on(&config.flows, book, site, store, drivers, clock))
     }
 
-    fn on(patience: &Flows, site: Site, store: Store, drivers: Drivers, clock: Clock) -> Self {
-        let book = Book::default()
-            .with(create::composed(&store, &drivers))
-            .with(create::preset(&store, &drivers))
-            .with(adopt::instance(&store, &drivers))
-            .with(delete::instance(&store, &drivers))
-            .with(delete::settle(&store, &drivers))
-            .with(power::instance(&store, &drivers))
-            .with(rebuild::instance(&store, &drivers));
+    /// The same, with every flow in the hands of a test.
+    #[cfg(any(test, feature = "testing"))]
+    pub async fn open_staged(
+        config: &Config,
+        store: Store,
+        drivers: Drivers,
+        clock: Clock,
+        stage: &crate::flow::testing::Stage,
+    ) -> Result<Self, Error> {
+        let site = store.site(fresh_site()?).await?;
+        let book = stage.direct(book(&store, &drivers));
+        Ok(Self::on(&config.flows, book, site, store, drivers, clock))
+    }
+
+    fn on(patience: &Flows, book: Book, site: Site, store: Store, drivers: Drivers, clock: Clock) -> Self {
         let runner = Runner::new(store.clone(), book.clone(), clock.clone(), site.clone(), patience.clone());
         Self {
             store,
@@ -136,10 +143,27 @@ impl Lifecycle {
         &self.site
     }
 
+    /// Every flow in the code.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
     /// The names of a flow's tasks in its present round, in order.
     pub fn tasks(&self, flow: &Flow) -> Vec<&'static str> {
         self.book.tasks(&flow.kind, flow.version, flow.position.round)
     }
+}
+
+/// Every flow in the code.
+fn book(store: &Store, drivers: &Drivers) -> Book {
+    Book::default()
+        .with(create::composed(store, drivers))
+        .with(create::preset(store, drivers))
+        .with(adopt::instance(store, drivers))
+        .with(delete::instance(store, drivers))
+        .with(delete::settle(store, drivers))
+        .with(power::instance(store, drivers))
+        .with(rebuild::instance(store, drivers))
 }
 
 fn fresh_site() -> Result<Site, Error> {

@@ -25,6 +25,10 @@ cargo xtask fixture              makes tests/fixtures/state-VERSION anew: flows 
                                  `--pour`: its rows as they are, into an unreleased schema that was edited, in a second
 cargo xtask help                 this text";
 
+/// The service is built for it once more, with trouble in it.
+const CHECKS: &[&str] =
+    &["test", "--package", "moganite", "--features", "testing", "--test", "checks", "--", "--nocapture"];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -62,7 +66,8 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
 
 fn test(workspace: &Workspace) -> Result<()> {
     make_everything(workspace)?;
-    workspace.cargo("run the tests", &["test", "--workspace", "--exclude", "real", "--no-fail-fast"])
+    workspace.cargo("run the tests", &["test", "--workspace", "--exclude", "real", "--no-fail-fast"])?;
+    workspace.cargo("run every flow under trouble", CHECKS)
 }
 
 fn test_real(workspace: &Workspace) -> Result<()> {

@@ -104,6 +104,18 @@ impl Book {
         self
     }
 
+    /// Every flow in the code, by kind and version.
+    pub fn kinds(&self) -> Vec<(String, u32)> {
+        let mut kinds: Vec<_> = self.0.keys().cloned().collect();
+        kinds.sort();
+        kinds
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn map(self, page: impl Fn(&str, Arc<dyn Page>) -> Arc<dyn Page>) -> Self {
+        Self(self.0.into_iter().map(|((kind, version), old)| ((kind.clone(), version), page(&kind, old))).collect())
+    }
+
     pub(super) fn page(&self, kind: &str, version: u32) -> Option<Arc<dyn Page>> {
         self.0.get(&(kind.to_owned(), version)).cloned()
     }

@@ -3,10 +3,11 @@
 use rusqlite::{Connection, Row, params};
 
 use super::effects::{self, Effect};
-use super::pauses::stopped;
+use super::pauses::{self, stopped};
 use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
 use super::{Error, Lane, Operation, Result, Store};
 use crate::model::{Event, Fault, Flow, FlowId, InstanceId, Millis, Name, Position, Progress};
+use crate::switch::{Guard, guarded};
 
 /// Where a flow stands after a transition.
 #[derive(Debug, Clone)]
@@ -42,12 +43,15 @@ impl Operation for Transition {
         let FlowUpdate { position, state, checkpoint, task_since, wake, fault, progress, backend, task_over } =
             &self.update;
         let moved = db
-            .prepare_cached(
+            .prepare_cached(&guarded(
+                Guard::Revision,
                 "UPDATE flow SET phase = ?3, task = ?4, attempt = ?5, round = ?6, revision = revision + 1, state = ?7, checkpoint = ?8,
                         task_since = ?9, wake = CASE WHEN cancel AND ?3 = 'forward' THEN min(?10, ?13) ELSE ?10 END, fault = ?11, progress = ?12, updated_at = ?13,
                         exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END, budget = ?16, backend = CASE WHEN ?14 THEN NULL ELSE coalesce(?15, backend) END
                  WHERE public_id = ?1 AND revision = ?2",
-            )?
+                "revision = ?2",
+                "TRUE",
+            ))?
             .execute(params![
                 self.flow.to_string(),
                 self.from,
@@ -107,20 +111,23 @@ impl Store {
     pub(crate) async fn due_flows(&self, now: Millis, limit: usize, full: &[Name]) -> Result<Vec<Flow>> {
         let full = to_json(&full)?;
         self.read(move |db| {
-            all(
-                db,
-                concat!(
-                    "SELECT * FROM flow f WHERE wake IS NOT NULL AND wake <= ?1 AND NOT ",
-                    stopped!(),
-                    " AND coalesce(backend, '') NOT IN (SELECT value FROM json_each(?3)) AND (exclusive IS NULL OR NOT EXISTS (
-                        SELECT 1 FROM flow o WHERE o.exclusive = f.exclusive AND (o.task_since, o.id) < (f.task_since, f.id)))
-                     ORDER BY wake LIMIT ?2"
-                ),
-                params![now, limit, full],
-                read_flow,
-            )
+            let query = concat!(
+                "SELECT * FROM flow f WHERE wake IS NOT NULL AND wake <= ?1 AND NOT ",
+                stopped!(),
+                " AND coalesce(backend, '') NOT IN (SELECT value FROM json_each(?3)) AND (exclusive IS NULL OR NOT EXISTS (
+                    SELECT 1 FROM flow o WHERE o.exclusive = f.exclusive AND (o.task_since, o.id) < (f.task_since, f.id)))
+                 ORDER BY wake LIMIT ?2"
+            );
+            let query = guarded(Guard::Turn, query, "exclusive IS NULL OR", "TRUE OR");
+            all(db, &pauses::guarded(query), params![now, limit, full], read_flow)
         })
         .await
+    }
+
+    /// The same, for a test that runs none of them.
+    #[cfg(any(test, feature = "testing"))]
+    pub async fn due_now(&self, now: Millis) -> Result<Vec<Flow>> {
+        self.due_flows(now, 100, &[]).await
     }
 
     /// This flow, if the runner may go on with it now without standing in line.

@@ -10,6 +10,7 @@ use crate::model::{
     Debt, DebtKind, Erase, Eraser, Erasure, Fault, FlowId, Holding, HoldingId, HoldingState, InstanceId, Millis, Name,
     Node, OperationId, Order, RevisionId, Role,
 };
+use crate::switch::{Guard, Switch, holds};
 
 /// What a list of holdings is of.
 #[derive(Debug, Clone, Default)]
@@ -133,7 +134,7 @@ pub(super) fn hold(
         params![backend, role, handle, id],
         |row| Ok(row.get::<_, String>(0)?),
     )?;
-    if let Some(owner) = owner {
+    if let Some(owner) = owner.filter(|_| holds(Switch::Guard(Guard::Handle))) {
         return Err(Error::Owned(format!("{backend} answered with {handle}, which instance {owner} has")));
     }
     db.prepare_cached("UPDATE holding SET handle = ?2, facts = ?3, node = ?4, state = 'held' WHERE id = ?1")?
@@ -154,7 +155,7 @@ fn identify(db: &Connection, id: i64, backend: &str, node: &Node) -> Result<()> 
             params![kind, value],
             |row| Ok(row.get::<_, String>(0)?),
         )?;
-        if let Some(owner) = owner {
+        if let Some(owner) = owner.filter(|_| holds(Switch::Guard(Guard::Identity))) {
             return Err(Error::Owned(format!(
                 "{backend} answered with the machine of {kind} {value}, which instance {owner} has"
             )));

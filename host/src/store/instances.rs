@@ -10,6 +10,7 @@ use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store};
 use super::{flows, holdings};
 use crate::model::{Event, Flow, FlowId, Instance, InstanceId, InstanceState, Millis, Name, Order};
+use crate::switch::{Guard, Switch, guarded, holds};
 
 /// POST: the instance, its flow, what the first task may take, and the key that makes a repeat harmless. One transaction.
 #[derive(Debug, Clone)]
@@ -99,15 +100,16 @@ impl Operation for DeleteInstance {
     fn apply(&self, db: &Connection) -> Result<Deleting> {
         let id = self.instance.to_string();
         let at = self.event.at;
-        let row =
-            one(db, "SELECT state, flow FROM instance WHERE public_id = ?1 AND gone_at IS NULL", params![id], |row| {
-                Ok((from_text::<InstanceState>(row, "state")?, from_text::<FlowId>(row, "flow")?))
-            })?;
+        let query = "SELECT state, flow FROM instance WHERE public_id = ?1 AND gone_at IS NULL";
+        let query = guarded(Guard::NotGone, query, "gone_at IS NULL", "TRUE");
+        let row = one(db, &query, params![id], |row| {
+            Ok((from_text::<InstanceState>(row, "state")?, from_text::<FlowId>(row, "flow")?))
+        })?;
         let Some((state, before)) = row else { return Err(Error::Refused("the instance is gone".into())) };
-        if state == InstanceState::Deleting {
+        if state == InstanceState::Deleting && holds(Switch::Guard(Guard::DeletedOnce)) {
             return Ok(Deleting::Already(before));
         }
-        let runs = cancel(db, before, &self.cancelled)?;
+        let runs = cancel(db, before, &self.cancelled)? && holds(Switch::Guard(Guard::Follows));
         let flow = Flow { follows: runs.then_some(before), wake: (!runs).then_some(at), ..self.flow.clone() };
         flows::insert(db, &flow, &self.event)?;
         for effect in &self.effects {
@@ -175,13 +177,16 @@ impl Operation for StartFlow {
                 Once::KeyReused => return Ok(Started::KeyReused),
             }
         }
-        let taken = db
-            .prepare_cached(
-                "UPDATE instance SET flow = ?2, updated_at = ?3 WHERE public_id = ?1 AND gone_at IS NULL
-                   AND state IN ('active', 'failed')
-                   AND NOT EXISTS (SELECT 1 FROM flow f WHERE f.public_id = instance.flow AND f.phase NOT IN ('done', 'reverted'))",
-            )?
-            .execute(params![self.instance.to_string(), self.flow.id.to_string(), self.event.at])?;
+        let take = "UPDATE instance SET flow = ?2, updated_at = ?3 WHERE public_id = ?1 AND gone_at IS NULL
+               AND state IN ('active', 'failed')
+               AND NOT EXISTS (SELECT 1 FROM flow f WHERE f.public_id = instance.flow AND f.phase NOT IN ('done', 'reverted'))";
+        let take = guarded(Guard::Startable, take, "state IN ('active', 'failed')", "TRUE");
+        let take = guarded(Guard::OneFlow, take, "f.phase NOT IN ('done', 'reverted')", "FALSE");
+        let taken = db.prepare_cached(&take)?.execute(params![
+            self.instance.to_string(),
+            self.flow.id.to_string(),
+            self.event.at
+        ])?;
         if taken != 1 {
             return Err(Error::Refused("another flow works on this instance: wait until it ends".into()));
         }
@@ -232,13 +237,16 @@ impl InstanceChange {
 
 /// A flow that is to be followed by a delete does not move an instance out of deleting.
 pub(super) fn change(db: &Connection, change: &InstanceChange, at: Millis) -> Result<()> {
-    db.prepare_cached(
+    db.prepare_cached(&guarded(
+        Guard::StaysDeleting,
         "UPDATE instance SET state = CASE WHEN state = 'deleting' THEN state ELSE coalesce(?2, state) END,
                 composed = coalesce(?3, composed), reason = coalesce(?4, reason), addresses = coalesce(?5, addresses),
                 unverified = coalesce(?6, unverified), updated_at = ?7, gone_at = CASE WHEN ?8 THEN coalesce(gone_at, ?7) ELSE gone_at END,
                 off = coalesce(?9, off), ordered = coalesce(?10, ordered)
          WHERE public_id = ?1",
-    )?
+        "state = 'deleting'",
+        "FALSE",
+    ))?
     .execute(params![
         change.id.to_string(),
         change.state.map(InstanceState::as_str),

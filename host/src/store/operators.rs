@@ -6,6 +6,7 @@ use super::effects::{self, Effect};
 use super::rows::one;
 use super::{Error, Operation, Result, Transition, audit, flows, holdings};
 use crate::model::{By, Event, Flow, FlowId, HoldingId, Phase, RevisionId, Role};
+use crate::switch::{Guard, guarded};
 
 /// A person's word that a flow which rests may go on: another try, and not the first.
 #[derive(Debug, Clone)]
@@ -109,8 +110,13 @@ impl Operation for WriteOff {
     fn apply(&self, db: &Connection) -> Result<()> {
         let found = one(
             db,
-            "SELECT h.role || ' ' || coalesce(h.handle, h.mark) || ' of ' || h.backend, i.flow
-             FROM holding h LEFT JOIN instance i ON i.public_id = h.instance WHERE h.id = ?1 AND h.owed_at IS NOT NULL",
+            &guarded(
+                Guard::Owed,
+                "SELECT h.role || ' ' || coalesce(h.handle, h.mark) || ' of ' || h.backend, i.flow
+                 FROM holding h LEFT JOIN instance i ON i.public_id = h.instance WHERE h.id = ?1 AND h.owed_at IS NOT NULL",
+                "h.owed_at IS NOT NULL",
+                "TRUE",
+            ),
             params![self.holding.0],
             |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)),
         )?;
@@ -128,11 +134,14 @@ impl Operation for WriteOff {
 /// From needs-operator on: as a try that is not the first, with its checkpoint or without.
 fn again(db: &Connection, flow: FlowId, phase: Phase, event: &Event, keep_checkpoint: bool) -> Result<()> {
     let moved = db
-        .prepare_cached(
+        .prepare_cached(&guarded(
+            Guard::Rests,
             "UPDATE flow SET phase = ?2, attempt = 2, wake = ?3, task_since = ?3, revision = revision + 1, updated_at = ?3,
                     checkpoint = CASE WHEN ?4 THEN checkpoint END
              WHERE public_id = ?1 AND phase = 'needs-operator'",
-        )?
+            "phase = 'needs-operator'",
+            "TRUE",
+        ))?
         .execute(params![flow.to_string(), phase.as_str(), event.at, keep_checkpoint])?;
     if moved != 1 {
         return Err(Error::Refused("this flow does not need an operator: it runs, or it ended".into()));

@@ -16,6 +16,27 @@ macro_rules! stopped {
 }
 pub(super) use stopped;
 
+/// A query that leaves out what is stopped.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn guarded(query: impl Into<std::borrow::Cow<'static, str>>) -> std::borrow::Cow<'static, str> {
+    use crate::switch::{Guard, guarded};
+    let query = guarded(Guard::PausedFlow, query, "(paused_at IS NOT NULL OR", "(FALSE OR");
+    let query = guarded(
+        Guard::PausedBackend,
+        query,
+        "coalesce(backend, '') IN (SELECT name FROM backend WHERE paused_at IS NOT NULL)",
+        "FALSE",
+    );
+    let frozen = "coalesce((SELECT coalesce(frozen_at, restored_at) FROM site), 0) <> 0";
+    guarded(Guard::Frozen, query, frozen, "FALSE")
+}
+
+#[cfg(not(any(test, feature = "testing")))]
+#[inline]
+pub(super) fn guarded(query: &'static str) -> &'static str {
+    query
+}
+
 /// What stands still.
 #[derive(Debug, Clone)]
 pub enum Stop {

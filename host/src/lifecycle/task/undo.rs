@@ -16,6 +16,7 @@ use crate::lifecycle::create::Create;
 use crate::lifecycle::delete::Delete;
 use crate::model::{Budgets, Erasure, Exchange, Fault, FaultKind, GivenBack, Holding, HoldingState, Name, Role};
 use crate::store::{Effect, InstanceChange, Store, Undone};
+use crate::switch::{Switch, holds};
 
 pub(in crate::lifecycle) struct Undo {
     role: Role,
@@ -117,6 +118,10 @@ impl Undo {
     }
 
     async fn undo(&self, cx: &mut Cx, undone: &Undone, erasure: Erasure) -> Outcome {
+        if !holds(Switch::Undo(self.role)) {
+            cx.also(Effect::Settle(undone.holding.id));
+            return Outcome::Done;
+        }
         let stage = cx.checkpoint.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok());
         let checkpoint = match stage {
             Some(Stage::Confirming(word)) => return self.confirm(cx, undone, word, erasure).await,
@@ -180,6 +185,9 @@ impl Undo {
         erasure: Erasure,
     ) -> Result<Answer<Doing<Map<String, Value>>>, Fault> {
         let Undone { holding, revision } = undone;
+        if !holds(Switch::Honest(self.role)) {
+            return Ok(Answer { result: Ok(Doing::Done(Map::new())), exchanges: Vec::new() });
+        }
         let call = self.driver_call(cx, checkpoint, holding).await;
         let backend = holding.backend.as_str();
         match self.role {
@@ -212,6 +220,9 @@ impl Undo {
 
     async fn find(&self, cx: &mut Cx, undone: &Undone) -> Result<Answer<Presence>, Fault> {
         let Undone { holding, revision } = undone;
+        if !holds(Switch::Find(self.role)) {
+            return Ok(Answer { result: Ok(Presence::Absent), exchanges: Vec::new() });
+        }
         let call = self.driver_call(cx, None, holding).await;
         // A call that only looks has the same budget.
         macro_rules! look {
