@@ -12,7 +12,7 @@ use crate::store::{Effect, InstanceChange, Store};
 pub(super) const KIND: &str = "instance.power";
 pub(super) const VERSION: u32 = 1;
 
-/// 1. `SetPower`  asks the running side and waits   | nothing to undo
+/// 1. `SetPower`  asks the running side and waits   | looks what came of it
 pub(super) fn instance(store: &Store, drivers: &Drivers) -> List<Power> {
     List::new(KIND, VERSION).then(SetPower::with(store, drivers)).ends(ends)
 }

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 
 use super::{call, failed};
-use crate::driver::{Doing, Drivers};
+use crate::driver::{Call, Doing, Drivers, PowerWish};
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::power::Power;
 use crate::model::{Fault, FaultKind, Role};
-use crate::store::{Effect, Store};
+use crate::store::{Effect, InstanceChange, Store};
 
 pub(in crate::lifecycle) struct SetPower {
     store: Store,
@@ -17,6 +17,20 @@ pub(in crate::lifecycle) struct SetPower {
 impl SetPower {
     pub(in crate::lifecycle) fn with(store: &Store, drivers: &Drivers) -> Self {
         Self { store: store.clone(), drivers: drivers.clone() }
+    }
+}
+
+impl SetPower {
+    /// What the running side sees; none when it does not tell.
+    async fn is_on(&self, cx: &mut Cx) -> Option<bool> {
+        let holding = self.store.last_holding(cx.at.instance, Role::Deploy).await.ok()??.holding;
+        let handle = holding.handle?;
+        let deployer = self.drivers.deployer(holding.revision).await.ok()?;
+        cx.calls(holding.backend.as_str(), deployer.plugin());
+        let looks = Call { checkpoint: None, ..call(cx, None) };
+        let answer = deployer.observe(looks, &[handle]).await;
+        cx.saw(answer.exchanges);
+        answer.result.ok()?.first().and_then(|seen| seen.is_on)
     }
 }
 
@@ -61,8 +75,14 @@ impl Task<Power> for SetPower {
         }
     }
 
-    /// Power is not put back: nobody asked for it.
-    async fn revert(&self, _: &mut Cx, _: &mut Power) -> Outcome {
+    /// Power is not put back: nobody asked for that. What was asked for may have come about all the same; then it is written down.
+    async fn revert(&self, cx: &mut Cx, power: &mut Power) -> Outcome {
+        let off = match (power.wish, self.is_on(cx).await) {
+            (PowerWish::Off | PowerWish::SoftOff, Some(false)) => true,
+            (PowerWish::On, Some(true)) => false,
+            _ => return Outcome::Done,
+        };
+        cx.also(Effect::Instance(InstanceChange { off: Some(off), ..InstanceChange::of(cx.at.instance) }));
         Outcome::Done
     }
 }
