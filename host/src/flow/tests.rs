@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod property;
 mod stops;
 
 use std::collections::VecDeque;
