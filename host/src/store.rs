@@ -29,6 +29,7 @@ mod secrets;
 mod sessions;
 mod site;
 mod sweeps;
+mod trouble;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -58,6 +59,7 @@ pub use secrets::{PutSecret, PutToken, RemoveSecret, RemoveToken, Token};
 pub use sessions::PutSession;
 pub use site::SCHEMA;
 pub use sweeps::EndLook;
+pub use trouble::Trouble;
 pub use writer::{Lane, Operation};
 
 /// What a write or a read can say beside its answer.

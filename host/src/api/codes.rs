@@ -104,6 +104,9 @@ const TABLE: &[Row] = &[
     // Us.
     row("unavailable", 503, "The service cannot do it now", "try again; the log says more"),
     row("backup-not-made", 503, "The backup was not made", "look at the state folder and its disk, then try again"),
+    row("disk-full", 507, "The disk of the state folder is full", "make room there; nothing was changed, and what runs goes on by itself"),
+    row("database-locked", 503, "The database is locked", "end the process that has the state folder's database open, then try again; what runs goes on by itself"),
+    row("database-read-only", 503, "The database cannot be written", "look at the rights of the state folder and its file system; what runs goes on by itself then"),
     row("no-randomness", 503, "The system gives no random bytes", "look at the host, then try again"),
     row("internal", 500, "Something broke inside", "look for the request id in the log"),
 ];

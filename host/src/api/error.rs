@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::codes;
 use crate::driver::Refusal;
 use crate::model::Invalid;
+use crate::store::Trouble;
 use crate::{lifecycle, store};
 
 /// Why a request was not done. The code is stable, the words are for people.
@@ -40,7 +41,7 @@ impl Problem {
             status: row.status,
             detail: detail.into(),
             code,
-            retryable: matches!(row.status, 502 | 503),
+            retryable: matches!(row.status, 502 | 503 | 507),
             what_to_do: row.what_to_do,
         }
     }
@@ -98,7 +99,12 @@ impl From<store::Error> for Problem {
             store::Error::OverQuota { .. } => Self::new("quota-exceeded", error.to_string()),
             store::Error::Unavailable(_) | store::Error::Files(_) | store::Error::Closed => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the store did not do it");
-                Self::new("unavailable", "the database did not do it")
+                match error.trouble() {
+                    Some(Trouble::Full) => Self::new("disk-full", "the database has no room to write"),
+                    Some(Trouble::Locked) => Self::new("database-locked", "another process holds the database's lock"),
+                    Some(Trouble::ReadOnly) => Self::new("database-read-only", "the database cannot be written"),
+                    None => Self::new("unavailable", "the database did not do it"),
+                }
             }
             store::Error::Corrupt(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a row cannot be read");

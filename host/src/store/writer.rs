@@ -64,7 +64,8 @@ struct Lanes {
 
 /// One operation with whoever waits for it.
 trait Job: Send {
-    fn apply(&mut self, db: &Connection);
+    /// An error only when it took the whole batch with it.
+    fn apply(&mut self, db: &Connection) -> Result<()>;
     fn answer(self: Box<Self>, commit: &Result<()>);
 }
 
@@ -151,7 +152,7 @@ fn drain(lane: &mut VecDeque<Box<dyn Job>>, room: usize) -> Vec<Box<dyn Job>> {
 fn commit(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<()> {
     db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     for job in batch {
-        job.apply(db);
+        job.apply(db)?;
     }
     let committed = db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
     if let Err(error) = committed {
@@ -163,8 +164,12 @@ fn commit(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<()> {
 }
 
 impl<O: Operation> Job for Waiting<O> {
-    fn apply(&mut self, db: &Connection) {
-        self.result = Some(in_savepoint(db, &self.operation));
+    fn apply(&mut self, db: &Connection) -> Result<()> {
+        let result = in_savepoint(db, &self.operation);
+        // After some errors of the disk SQLite takes back the whole transaction; what came next would commit on its own.
+        let gone = db.is_autocommit().then(|| result.as_ref().err().cloned().unwrap_or(Error::Closed));
+        self.result = Some(result);
+        gone.map_or(Ok(()), Err)
     }
 
     fn answer(self: Box<Self>, commit: &Result<()>) {
@@ -181,6 +186,9 @@ impl<O: Operation> Job for Waiting<O> {
 fn in_savepoint<O: Operation>(db: &Connection, operation: &O) -> Result<O::Answer> {
     db.prepare_cached("SAVEPOINT operation")?.execute([])?;
     let result = operation.apply(db);
+    if result.is_err() && db.is_autocommit() {
+        return result;
+    }
     if result.is_err() {
         db.prepare_cached("ROLLBACK TO operation")?.execute([])?;
     }
