@@ -40,6 +40,10 @@ fn route(world: &World, call: &Call) -> Result<Answer, String> {
             world.clock.advance(read::<Advance>(call)?.advance_ms);
             Ok(ok(&json!({"now_ms": world.clock.now_ms()})))
         }
+        (&Method::PUT, ["outage"]) => {
+            world.outage.begin(&world.clock, read::<Away>(call)?.ms);
+            Ok(Answer::empty(StatusCode::NO_CONTENT))
+        }
         (&Method::PUT, ["settings"]) => {
             read::<Settings>(call)?.apply(world);
             Ok(Answer::empty(StatusCode::NO_CONTENT))
@@ -52,6 +56,12 @@ fn route(world: &World, call: &Call) -> Result<Answer, String> {
 #[serde(deny_unknown_fields)]
 struct Advance {
     advance_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Away {
+    ms: u64,
 }
 
 /// What can be changed while it runs; what is absent stays.

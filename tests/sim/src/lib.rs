@@ -21,6 +21,7 @@ mod ledger;
 mod log;
 mod machine;
 mod options;
+mod outage;
 mod podm;
 mod valence;
 mod wire;
@@ -81,11 +82,11 @@ impl Sim {
         };
         let controlled = world.clone();
         let servers = [
-            spawn_server(valence, face(Side::Valence)),
-            spawn_server(podm, face(Side::Podm)),
-            spawn_server(ironic, face(Side::Ironic)),
-            spawn_server(cloudboot, face(Side::Cloudboot)),
-            spawn_server(control, move |call| control::answer(controlled.clone(), call)),
+            spawn_server(valence, Some(&world), face(Side::Valence)),
+            spawn_server(podm, Some(&world), face(Side::Podm)),
+            spawn_server(ironic, Some(&world), face(Side::Ironic)),
+            spawn_server(cloudboot, Some(&world), face(Side::Cloudboot)),
+            spawn_server(control, None, move |call| control::answer(controlled.clone(), call)),
         ];
         cloudboot::spawn_idle(&world);
         Ok(Self { world, addresses, _servers: servers })

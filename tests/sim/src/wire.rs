@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::call::{Answer, Call};
+use crate::world::World;
 
 /// What a face makes of a request. None: the connection is closed without an answer.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
@@ -36,16 +37,18 @@ pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
 }
 
-/// Serves every request on this listener with `face`, until the server is dropped.
+/// Serves every request on this listener with `face`, until the server is dropped. An outage of the world ends them too.
 pub(crate) fn spawn_server(
     listener: TcpListener,
+    world: Option<&Arc<World>>,
     face: impl Fn(Call) -> Answering + Clone + Send + Sync + 'static,
 ) -> Server {
     let cords = Arc::new(Mutex::new(Vec::new()));
     let door = Door { listener, cords: cords.clone() };
+    let world = world.cloned();
     let serve = move |ConnectInfo(Handle(cord)): ConnectInfo<Handle>, request: Request| {
-        let face = face.clone();
-        async move { respond(face, &cord, request).await }
+        let (face, world) = (face.clone(), world.clone());
+        async move { respond(face, world.as_deref(), &cord, request).await }
     };
     let service = Router::new().fallback(serve).into_make_service_with_connect_info::<Handle>();
     let accepting = tokio::spawn(async move { axum::serve(door, service).await });
@@ -63,11 +66,21 @@ impl Drop for Server {
     }
 }
 
-async fn respond(face: impl Fn(Call) -> Answering, cord: &Cord, request: Request) -> Response {
+async fn respond(face: impl Fn(Call) -> Answering, world: Option<&World>, cord: &Cord, request: Request) -> Response {
     let Some(call) = Call::read(request).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    match tokio::spawn(face(call)).await {
+    let answer = match world {
+        Some(world) if world.outage.is_on(&world.clock) => Ok(None),
+        world => {
+            let answering = tokio::spawn(face(call));
+            if let Some(world) = world {
+                world.outage.ends(answering.abort_handle());
+            }
+            answering.await
+        }
+    };
+    match answer {
         Ok(Some(answer)) => answer.into_response(),
         // A panic of a face also ends here: the client sees a server that fell over.
         Ok(None) | Err(_) => {

@@ -13,6 +13,7 @@ use crate::ironic::store::Store as IronicStore;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::options::{Dialect, Options};
+use crate::outage::Outage;
 use crate::podm::pieces::Pieces;
 use crate::podm::pool::Pod;
 use crate::valence::records::Records;
@@ -21,6 +22,7 @@ pub(crate) struct World {
     pub(crate) options: Options,
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
+    pub(crate) outage: Outage,
     pub(crate) log: Log,
     /// Set once, when every port is bound.
     pub(crate) addresses: OnceLock<Addresses>,
@@ -71,6 +73,7 @@ impl World {
         Arc::new(Self {
             clock: Clock::new(options.hand_clock),
             faults: Faults::default(),
+            outage: Outage::default(),
             log: Log::default(),
             addresses: OnceLock::new(),
             state: Mutex::new(state),

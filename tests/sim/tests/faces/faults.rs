@@ -39,6 +39,25 @@ async fn a_drop_and_a_refusal_did_nothing() {
 }
 
 #[tokio::test]
+async fn an_outage_leaves_half_done_what_was_under_way_and_answers_nobody_until_it_is_over() {
+    let bench = Bench::new().await;
+    bench.fault(json!({"side": "podm", "method": "POST", "path": "/redfish/v1/Nodes/*/Actions/**", "kind": "delay", "ms": 60_000}));
+    let compose = bench.try_valence("POST", "/v1/nodes", shape("mg-1"));
+    let outage = async {
+        until(|| async { bench.ledger() }, |ledger| ledger["pod"]["held"][0]["state"] == "Allocated").await;
+        bench.control("PUT", "/outage", json!({"ms": 300})).await;
+    };
+    let (answer, ()) = tokio::join!(compose, outage);
+    assert!(answer.is_none());
+    assert!(bench.try_valence("GET", "/v1/nodes", Value::Null).await.is_none(), "still away");
+    // Allocated, and never assembled nor written down: as a Valence that died in between leaves it.
+    assert_eq!(held(&bench), (1, 0));
+    let list =
+        || async { bench.try_valence("GET", "/v1/nodes", Value::Null).await.map_or(Value::Null, |got| got.body) };
+    until(list, Value::is_array).await;
+}
+
+#[tokio::test]
 async fn an_error_body_comes_with_200_and_garbage_is_no_json() {
     let (bench, status, body) = compose_under(on_compose("error-body")).await;
     assert_eq!((status, held(&bench)), (Some(200), (0, 0)));
