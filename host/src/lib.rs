@@ -16,6 +16,8 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "service")]
 pub mod driver;
+#[cfg(feature = "failpoints")]
+mod failpoint;
 pub mod flow;
 #[cfg(feature = "service")]
 pub mod lifecycle;

@@ -16,6 +16,8 @@ cargo xtask plugins              build every driver and pack it with its manifes
 cargo xtask test                 plugins, programs, then every test that needs nothing but cargo
 cargo xtask test --real          the same, then the tests against a real Ironic (Python 3.11 or newer, PyPI)
 cargo xtask test --real --only   those alone, as .ci/run does after `cargo xtask test`
+cargo xtask test --chaos         the service, built to die, dies at every place; then the far sides are asked what is left behind.
+                                 About 4 minutes; --minutes N, --seed N, --all (every place), --run RUN (as a failure names it)
 cargo xtask demo                 plugins, programs, then the main job before your eyes, on simulators
 cargo xtask up                   plugins, programs, then the service on simulators to try by hand, until Ctrl-C
 cargo xtask demo --with-leak     the same with a pod manager that keeps a node: must end with exit code 1
@@ -54,6 +56,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
             make_everything(&workspace)?;
             test_real(&workspace)?;
         }
+        ["test", "--chaos", flags @ ..] => return chaos(&Workspace::find()?, flags),
         ["up"] => up(&Workspace::find()?)?,
         ["demo", flags @ ..] => return demo(&Workspace::find()?, flags),
         ["fixture"] => fixture(&Workspace::find()?, &[])?,
@@ -75,6 +78,17 @@ fn test_real(workspace: &Workspace) -> Result<()> {
         "run the tests against a real Ironic and Redfish emulator",
         &["test", "--package", "real", "--no-fail-fast"],
     )
+}
+
+/// Runs the kill harness with these flags and answers its exit code.
+fn chaos(workspace: &Workspace, flags: &[&str]) -> Result<ExitCode> {
+    plugins::make(workspace)?;
+    workspace.cargo("build the simulators", &["build", "--package", "moganite-sim", "--bins"])?;
+    workspace.cargo(
+        "build the service that dies, and what kills it",
+        &["build", "--package", "chaos", "--features", "failpoints", "--bins"],
+    )?;
+    Ok(exit_code(workspace.status(&workspace.program("chaos"), flags)?))
 }
 
 /// Runs the demo with these flags and answers its exit code.

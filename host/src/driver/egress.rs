@@ -82,6 +82,9 @@ pub(super) struct Egress {
     pub(super) book: Arc<Book>,
     /// Somebody froze the service: what changes something is held back.
     pub(super) shared: Arc<Library>,
+    /// The plugin whose call this is, when it is a flow's.
+    #[cfg(feature = "failpoints")]
+    pub(super) may_die: Option<String>,
 }
 
 /// A request, as places and sessions are found by it.
@@ -243,9 +246,11 @@ impl Egress {
             sending = sending.timeout(limit);
         }
         let began = self.clock.now();
+        self.may_die("before the request", at);
         let answer = sending.send().await.map_err(|error| Stop::Failed(failure(endpoint, &error)))?;
         let status = answer.status();
         self.book.answered(entry, status.as_u16());
+        self.may_die("before the answer is read", at);
         let (came, base) = (answer.headers().clone(), &bound.line.base);
         let mut headers = headers::incoming(&came, endpoint, base, &url);
         let mut body = self.receive(endpoint, answer).await.map_err(Stop::Failed)?;
@@ -262,6 +267,7 @@ impl Egress {
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
+        self.may_die("after the answer", at);
         Ok(response)
     }
 
@@ -270,6 +276,17 @@ impl Egress {
         let is_it = |read: &Read| read.endpoint == at.endpoint && is_like(&read.path, at.path);
         at.method == "POST" && self.reads.iter().any(is_it)
     }
+
+    /// A place at which a test lets the process die.
+    #[cfg(feature = "failpoints")]
+    fn may_die(&self, when: &str, At { endpoint, method, path }: At<'_>) {
+        if let Some(plugin) = &self.may_die {
+            crate::failpoint::reached(plugin, when, &format!("{method} {endpoint} {path}"));
+        }
+    }
+
+    #[cfg(not(feature = "failpoints"))]
+    fn may_die(&self, _when: &str, _at: At<'_>) {}
 
     /// With the sessions as they are now, this call's own login among them.
     fn echoes(&self) -> Echoes {

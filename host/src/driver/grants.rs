@@ -58,6 +58,8 @@ impl Target {
             clock: self.shared.clock.clone(),
             book,
             shared: self.shared.clone(),
+            #[cfg(feature = "failpoints")]
+            may_die: crate::failpoint::is_of_a_flow(&call.operation.0).then(|| manifest.name.clone()),
         })
     }
 

@@ -86,6 +86,13 @@ impl Operation for Transition {
     fn flow(&self) -> Option<FlowId> {
         Some(self.flow)
     }
+
+    #[cfg(feature = "failpoints")]
+    fn place(&self) -> Option<(String, String)> {
+        let Event { task, direction, kind, plugin, .. } = &self.event;
+        let whose = plugin.as_deref().and_then(|plugin| plugin.split('@').next()).unwrap_or("moganite");
+        Some((whose.to_owned(), format!("{direction:?} {task} {kind:?}").to_lowercase()))
+    }
 }
 
 /// A new run begins: what is due may have been in a call when the last one ended.

@@ -32,6 +32,13 @@ pub trait Operation: Send + 'static {
     fn wakes_flows(&self) -> bool {
         self.flow().is_some()
     }
+
+    /// Where a test may let the process die: whose step it is, and which. None: it moves no flow.
+    #[cfg(feature = "failpoints")]
+    fn place(&self) -> Option<(String, String)> {
+        let name = std::any::type_name::<Self>().rsplit("::").next().unwrap_or_default();
+        self.flow().map(|_| ("moganite".to_owned(), name.to_owned()))
+    }
 }
 
 /// Who waits: a person, or a flow.
@@ -67,6 +74,8 @@ trait Job: Send {
     /// An error only when it took the whole batch with it.
     fn apply(&mut self, db: &Connection) -> Result<()>;
     fn answer(self: Box<Self>, commit: &Result<()>);
+    #[cfg(feature = "failpoints")]
+    fn place(&self) -> Option<(String, String)>;
 }
 
 struct Waiting<O: Operation> {
@@ -150,16 +159,19 @@ fn drain(lane: &mut VecDeque<Box<dyn Job>>, room: usize) -> Vec<Box<dyn Job>> {
 }
 
 fn commit(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<()> {
+    spoil(db)?;
     db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    for job in batch {
+    for job in &mut *batch {
         job.apply(db)?;
     }
+    may_die("before the commit", batch);
     let committed = db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
     if let Err(error) = committed {
         // The commit's own error is the one to tell.
         db.execute_batch("ROLLBACK").ok();
         return Err(error.into());
     }
+    may_die("after the commit", batch);
     Ok(())
 }
 
@@ -181,6 +193,38 @@ impl<O: Operation> Job for Waiting<O> {
         // The caller may have gone; what is committed stays committed.
         self.answer.send(result).ok();
     }
+
+    #[cfg(feature = "failpoints")]
+    fn place(&self) -> Option<(String, String)> {
+        self.operation.place().filter(|_| matches!(self.result, Some(Ok(_))))
+    }
+}
+
+/// A place at which a test lets the process die, when the batch moves a flow.
+#[cfg(feature = "failpoints")]
+fn may_die(when: &str, batch: &[Box<dyn Job>]) {
+    for (whose, what) in batch.iter().filter_map(|job| job.place()) {
+        crate::failpoint::reached(&whose, when, &what);
+    }
+}
+
+#[cfg(not(feature = "failpoints"))]
+fn may_die(_when: &str, _batch: &[Box<dyn Job>]) {}
+
+/// The database as a test spoils it: no page more than it has now, or read-only.
+#[cfg(feature = "failpoints")]
+fn spoil(db: &Connection) -> Result<()> {
+    let Some(fault) = crate::failpoint::store_fault() else { return Ok(()) };
+    db.pragma_update(None, "query_only", fault == "read-only")?;
+    // SQLite takes the present size for what is smaller.
+    let pages = if fault == "full" { 1 } else { 0xffff_fffe_u32 };
+    db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+    Ok(())
+}
+
+#[cfg(not(feature = "failpoints"))]
+fn spoil(_db: &Connection) -> Result<()> {
+    Ok(())
 }
 
 fn in_savepoint<O: Operation>(db: &Connection, operation: &O) -> Result<O::Answer> {

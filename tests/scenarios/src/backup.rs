@@ -17,12 +17,12 @@ impl Stack {
 
     /// Ends the service as a power cut would and starts another on what `moganite restore` makes of a backup.
     pub async fn restored(self, file: &Path) -> Result<Self> {
-        let Self { sim, service, folder, patience } = self;
+        let Self { sim, service, folder, patience, program } = self;
         service.kill().await?;
         let state = folder.path().join("restored");
         run(&["restore", &file.display().to_string(), "--state", &state.display().to_string()], None).await?;
-        let service = Service::start(&state, &crate::plugins(), patience).await?;
-        Ok(Self { sim, service, folder, patience })
+        let service = Service::start_as(&program, &state, &crate::plugins(), patience).await?;
+        Ok(Self { sim, service, folder, patience, program })
     }
 
     /// The command line, spoken to this service; answers what it printed.

@@ -19,7 +19,7 @@ pub(crate) fn keep(state: &Path) -> Result<()> {
 }
 
 fn kept() -> Result<PathBuf> {
-    Ok(binary("moganite")?.with_file_name("compiled-plugins"))
+    Ok(binary("moganite-sim")?.with_file_name("compiled-plugins"))
 }
 
 /// What is not there yet; whole or not at all, since other tests look at the same time.

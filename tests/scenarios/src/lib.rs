@@ -22,7 +22,7 @@ pub use held::Position;
 pub use http::{Answer, Http};
 pub use plugin::{for_tests, repacked};
 pub use process::binary;
-pub use service::{Patience, Service};
+pub use service::{Patience, Program, Service};
 pub use sim::Sim;
 pub use stack::{BMC_PASSWORD, Elsewhere, Options, Stack};
 pub use state::{fingerprints, poured, replace_everywhere, unpacked};

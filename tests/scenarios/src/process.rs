@@ -23,10 +23,16 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn spawn(program: &Path, arguments: &[String], log: &Path) -> Result<Self> {
+    pub(crate) fn spawn(
+        program: &Path,
+        arguments: &[String],
+        environment: &[(&str, String)],
+        log: &Path,
+    ) -> Result<Self> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
         let mut child = Command::new(program)
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)

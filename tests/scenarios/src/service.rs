@@ -40,14 +40,37 @@ impl Default for Patience {
     }
 }
 
+/// Which program is the service, and what its environment has beside ours.
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub name: &'static str,
+    pub environment: Vec<(&'static str, String)>,
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Self { name: "moganite", environment: Vec::new() }
+    }
+}
+
 impl Service {
-    /// Starts and waits until every plugin that it was given is compiled or refused.
     pub async fn start(state: &Path, plugins: &Path, patience: Patience) -> Result<Self> {
-        Self::start_with(state, plugins, patience, &[]).await
+        Self::start_as(&Program::default(), state, plugins, patience, &[]).await
     }
 
     /// With more words on the command line.
     pub async fn start_with(state: &Path, plugins: &Path, patience: Patience, more: &[&str]) -> Result<Self> {
+        Self::start_as(&Program::default(), state, plugins, patience, more).await
+    }
+
+    /// Starts and waits until every plugin that it was given is compiled or refused.
+    pub async fn start_as(
+        program: &Program,
+        state: &Path,
+        plugins: &Path,
+        patience: Patience,
+        more: &[&str],
+    ) -> Result<Self> {
         let mut words = vec![
             "serve".to_owned(),
             "--state".to_owned(),
@@ -64,7 +87,8 @@ impl Service {
         ];
         words.extend(more.iter().map(ToString::to_string));
         compiled::lend(state)?;
-        let mut process = Process::spawn(&binary("moganite")?, &words, &state.join("../service.log"))?;
+        let log = state.join("../service.log");
+        let mut process = Process::spawn(&binary(program.name)?, &words, &program.environment, &log)?;
         let line = process.line().await?;
         let address =
             line.strip_prefix("listening on ").with_context(|| format!("an unexpected first line: {line}"))?;
@@ -78,8 +102,21 @@ impl Service {
         self.process.child.id()
     }
 
+    /// True once the process is dead, whoever ended it.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.process.child.try_wait()?.is_some())
+    }
+
     /// As a power cut would: no handler runs.
     pub async fn kill(mut self) -> Result<()> {
+        self.end().await
+    }
+
+    /// The same in place; nothing when it is dead already.
+    pub(crate) async fn end(&mut self) -> Result<()> {
+        if self.has_ended()? {
+            return Ok(());
+        }
         self.process.child.kill().await.context("kill -9 of the service")
     }
 

@@ -1,6 +1,7 @@
 //! The simulators in a process of their own, with their ledger and their fault switches.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ pub struct Sim {
 impl Sim {
     pub async fn start(arguments: &[&str], folder: &Path) -> Result<Self> {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let mut process = Process::spawn(&binary("moganite-sim")?, &arguments, &folder.join("sim.log"))?;
+        let mut process = Process::spawn(&binary("moganite-sim")?, &arguments, &[], &folder.join("sim.log"))?;
         let ready: Value = serde_json::from_str(&process.line().await?)?;
         let address =
             |side: &str| ready[side].as_str().map(str::to_owned).with_context(|| format!("no address of {side}"));
@@ -49,6 +50,11 @@ impl Sim {
         self.control.put("/faults", &fault).await?.ok().map(drop)
     }
 
+    /// Every far side dies, and is back after so long.
+    pub async fn outage(&self, time: Duration) -> Result<()> {
+        self.control.put("/outage", &json!({"ms": time.as_millis()})).await?.ok().map(drop)
+    }
+
     pub async fn no_faults(&self) -> Result<()> {
         self.control.delete("/faults").await?.ok().map(drop)
     }
@@ -62,6 +68,8 @@ impl Sim {
             ("/valence/records", "Valence has a record of"),
             ("/ironic/held", "Ironic holds"),
             ("/cloudboot/held", "CloudBoot holds"),
+            ("/cloudboot/lost", "CloudBoot lost"),
+            ("/pod/reserved", "reserved for nobody: block"),
             ("/machines/running", "a machine runs:"),
             ("/cloudboot/running", "a server of CloudBoot runs:"),
             ("/machines/data", "data is left:"),

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::service::{Patience, Service};
+use crate::service::{Patience, Program, Service};
 use crate::sim::Sim;
 
 pub struct Stack {
@@ -12,12 +12,15 @@ pub struct Stack {
     pub service: Service,
     pub folder: TempDir,
     pub(crate) patience: Patience,
+    pub(crate) program: Program,
 }
 
 /// What a scenario wants otherwise than usual.
 pub struct Options<'a> {
     pub sim: &'a [&'a str],
     pub patience: Patience,
+    /// What is started as the service.
+    pub program: Program,
     /// Merged into the settings of `pod-a`.
     pub valence: Value,
     /// Merged into the settings of `ironic-1`.
@@ -37,6 +40,7 @@ impl Default for Options<'_> {
         Self {
             sim: &[],
             patience: Patience::default(),
+            program: Program::default(),
             valence: Value::Null,
             ironic: Value::Null,
             sweep: "report",
@@ -75,9 +79,11 @@ impl Stack {
         let mut words = vec!["--bmc-password", BMC_PASSWORD];
         words.extend(options.sim);
         let sim = Sim::start(&words, folder.path()).await?;
-        let service = Service::start_with(&state, &crate::plugins(), options.patience, options.serve).await?;
+        let program = options.program.clone();
+        let service =
+            Service::start_as(&program, &state, &crate::plugins(), options.patience, options.serve).await?;
         bind(&service, &sim, &options).await?;
-        Ok(Self { sim, service, folder, patience: options.patience })
+        Ok(Self { sim, service, folder, patience: options.patience, program })
     }
 
     /// A second service on the same far sides, bound as this one was by these options: another site.
@@ -90,12 +96,19 @@ impl Stack {
     }
 
     /// Ends the service as a power cut would and starts it again on the same state folder.
-    pub async fn restart(self) -> Result<Self> {
-        let Self { sim, service, folder, patience } = self;
-        let state = service.state.clone();
-        service.kill().await?;
-        let service = Service::start(&state, &crate::plugins(), patience).await?;
-        Ok(Self { sim, service, folder, patience })
+    pub async fn restart(mut self) -> Result<Self> {
+        self.again(Vec::new()).await?;
+        Ok(self)
+    }
+
+    /// The same in place, with these variables more in its environment. After an error no service runs.
+    pub async fn again(&mut self, environment: Vec<(&'static str, String)>) -> Result<()> {
+        self.service.end().await?;
+        let mut program = self.program.clone();
+        program.environment.extend(environment);
+        let (state, plugins) = (self.service.state.clone(), crate::plugins());
+        self.service = Service::start_as(&program, &state, &plugins, self.patience).await?;
+        Ok(())
     }
 
     /// POST; answers the instance's id and its flow's.
