@@ -80,6 +80,7 @@ impl Lifecycle {
             route: Route { claim: only.clone(), deploy: only, ..Route::default() },
             erase: flavor.erase,
             eraser: Eraser::Deploy,
+            budgets: flavor.budgets,
             image,
             hostname: adoption.hostname.clone().unwrap_or_else(|| adoption.name.to_string()),
             ssh_keys: Vec::new(),

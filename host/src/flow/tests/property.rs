@@ -287,6 +287,7 @@ fn line() -> Event {
         backend: None,
         plugin: None,
         exchanges: Vec::new(),
+        given_back: None,
     }
 }
 
@@ -394,6 +395,8 @@ async fn bind(store: &Store) {
         endpoints: BTreeMap::new(),
         access: None,
         grants: vec![],
+        sweep: SweepPolicy::default(),
+        budgets: Budgets::default(),
     };
     let write = WriteRevision { revision, exclusive: vec!["enroll".into()], after: None, at: 0 };
     store.write(Lane::Interactive, write).await.unwrap();

@@ -186,7 +186,7 @@ impl Undo {
     ) -> Result<Answer<Doing<Map<String, Value>>>, Fault> {
         let Undone { holding, revision } = undone;
         if !holds(Switch::Honest(self.role)) {
-            return Ok(Answer { result: Ok(Doing::Done(Map::new())), exchanges: Vec::new() });
+            return Ok(Answer { result: Ok(Doing::Done(Map::new())), proof: None, exchanges: Vec::new() });
         }
         let call = self.driver_call(cx, checkpoint, holding).await;
         let backend = holding.backend.as_str();
@@ -221,7 +221,7 @@ impl Undo {
     async fn find(&self, cx: &mut Cx, undone: &Undone) -> Result<Answer<Presence>, Fault> {
         let Undone { holding, revision } = undone;
         if !holds(Switch::Find(self.role)) {
-            return Ok(Answer { result: Ok(Presence::Absent), exchanges: Vec::new() });
+            return Ok(Answer { result: Ok(Presence::Absent), proof: None, exchanges: Vec::new() });
         }
         let call = self.driver_call(cx, None, holding).await;
         // A call that only looks has the same budget.
