@@ -24,6 +24,7 @@ pub mod lifecycle;
 pub mod model;
 pub mod store;
 #[cfg(not(any(test, feature = "testing")))]
+#[expect(dead_code, unreachable_pub, reason = "a test alone takes protections away")]
 mod switch;
 #[cfg(any(test, feature = "testing"))]
 pub mod switch;

@@ -140,7 +140,8 @@ impl Lifecycle {
             known = known.or(self.store.instance(None, instance).await?.map(|(instance, _)| instance.order.erasure()));
         }
         let deployed = stack.iter().any(|orphan| orphan.role == Role::Deploy);
-        let usual = Erasure { level: if deployed { Erase::Quick } else { Erase::None }, eraser: Eraser::Deploy, let_go: false };
+        let usual =
+            Erasure { level: if deployed { Erase::Quick } else { Erase::None }, eraser: Eraser::Deploy, let_go: false };
         let erasure = known.unwrap_or(usual);
         Ok(Erasure { level: erase.unwrap_or(erasure.level), ..erasure })
     }

@@ -38,7 +38,9 @@ pub(super) fn once(
         |row| Ok((row.get::<_, Vec<u8>>(0)?, from_text(row, "instance")?, from_text(row, "flow")?)),
     )?;
     Ok(match before {
-        Some((before, instance, flow)) if before == request || !holds(Switch::Guard(Guard::SameRequest)) => Once::Before(instance, flow),
+        Some((before, instance, flow)) if before == request || !holds(Switch::Guard(Guard::SameRequest)) => {
+            Once::Before(instance, flow)
+        }
         _ => Once::KeyReused,
     })
 }

@@ -21,7 +21,7 @@ impl Stack {
         service.kill().await?;
         let state = folder.path().join("restored");
         run(&["restore", &file.display().to_string(), "--state", &state.display().to_string()], None).await?;
-        let service = Service::start_as(&program, &state, &crate::plugins(), patience).await?;
+        let service = Service::start_as(&program, &state, &crate::plugins(), patience, &[]).await?;
         Ok(Self { sim, service, folder, patience, program })
     }
 

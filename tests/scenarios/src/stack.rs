@@ -80,8 +80,7 @@ impl Stack {
         words.extend(options.sim);
         let sim = Sim::start(&words, folder.path()).await?;
         let program = options.program.clone();
-        let service =
-            Service::start_as(&program, &state, &crate::plugins(), options.patience, options.serve).await?;
+        let service = Service::start_as(&program, &state, &crate::plugins(), options.patience, options.serve).await?;
         bind(&service, &sim, &options).await?;
         Ok(Self { sim, service, folder, patience: options.patience, program })
     }
@@ -107,7 +106,7 @@ impl Stack {
         let mut program = self.program.clone();
         program.environment.extend(environment);
         let (state, plugins) = (self.service.state.clone(), crate::plugins());
-        self.service = Service::start_as(&program, &state, &plugins, self.patience).await?;
+        self.service = Service::start_as(&program, &state, &plugins, self.patience, &[]).await?;
         Ok(())
     }
 

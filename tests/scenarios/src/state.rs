@@ -39,7 +39,7 @@ impl Stack {
         }
         db.close().map_err(|(_, error)| error)?;
         let service = Service::start(&state, &crate::plugins(), patience).await?;
-        Ok(Self { sim, service, folder, patience })
+        Ok(Self { sim, service, folder, patience, program: crate::Program::default() })
     }
 }
 

@@ -396,7 +396,7 @@ async fn bind(store: &Store) {
         access: None,
         grants: vec![],
         sweep: SweepPolicy::default(),
-        budgets: Budgets::default(),
+        budgets: crate::model::Budgets::default(),
     };
     let write = WriteRevision { revision, exclusive: vec!["enroll".into()], after: None, at: 0 };
     store.write(Lane::Interactive, write).await.unwrap();
