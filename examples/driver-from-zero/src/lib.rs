@@ -143,8 +143,9 @@ impl Deploy for FromZero {
         Ok(Undoing::Done("{}".into()))
     }
 
+    /// Nobody remembers here whether it was undeployed: on would keep a deleted instance from being gone.
     fn observe(_: Context, handles: Vec<String>) -> Answer<Vec<Observed>> {
-        let seen = |handle| Observed { handle, power: Power::On, state: "made up".into(), note: String::new() };
+        let seen = |handle| Observed { handle, power: Power::Unknown, state: "made up".into(), note: String::new() };
         Ok(handles.into_iter().map(seen).collect())
     }
 }
