@@ -6,16 +6,19 @@
 
 use crate::allocation;
 use crate::api::{Ironic, Said};
-use crate::claim::Claiming;
+use crate::claim::{Claiming, unsettled_since};
 use crate::deploy::Deploying;
 use crate::deployment::{self, Known};
 use crate::node::{Record, State};
 use crate::provision::{Walk, note};
 use crate::settings::Settings;
 use crate::wish::Wish;
-use moganite_driver::{Answer, Context, DeployDoing, Deployed, Holding, Order, Undoing, fault, intent, mark, wait};
+use moganite_driver::{
+    Answer, Context, DeployDoing, Deployed, Holding, Order, Undoing, fault, intent, mark, now, wait,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What is remembered of a node that is adopted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -166,8 +169,17 @@ pub(crate) fn is_nobodys(record: &Record, what: &Holding) -> Answer<bool> {
     Ok(taken_over && record.mark() == Some(&what.mark) && !what.facts::<Facts>()?.adopted)
 }
 
-/// Takes the marks of a deployment away. The machine runs on as it did.
-pub(crate) fn leave(settings: &Settings, ironic: &Ironic, what: &Holding) -> Answer<Undoing> {
+/// The checkpoint of a [`leave`].
+#[derive(Default, Serialize, Deserialize)]
+struct Leaving {
+    /// When it began, in ms since 1970: nothing was sent to take over since then.
+    since_ms: u64,
+}
+
+/// Takes the marks of a deployment away, also those of a request that arrives after it was given up. The machine runs on as it did.
+pub(crate) fn leave(cx: &Context, settings: &Settings, ironic: &Ironic, what: &Holding) -> Answer<Undoing> {
+    let began = || Leaving { since_ms: u64::try_from(now().as_millis()).unwrap_or(u64::MAX) };
+    let at: Leaving = cx.resume()?.unwrap_or_else(began);
     let known = Known::of(what)?;
     let record = match &known.node {
         Some(node) => ironic.node(node)?,
@@ -179,7 +191,7 @@ pub(crate) fn leave(settings: &Settings, ironic: &Ironic, what: &Holding) -> Ans
         let ops: Vec<_> = there.map(|key| json!({ "op": "remove", "path": format!("/instance_info/{key}") })).collect();
         match ironic.patch(&record.uuid, &ops.into())? {
             Said::Done(_) => {}
-            Said::Locked => return wait(&(), settings.poll(), note(&record, "its lock's end")),
+            Said::Locked => return wait(&at, settings.poll(), note(&record, "its lock's end")),
             Said::Missing => {}
             other => return Err(other.unexpected("taking the mark away")),
         }
@@ -187,7 +199,11 @@ pub(crate) fn leave(settings: &Settings, ironic: &Ironic, what: &Holding) -> Ans
     // Read again: what it shows last is the proof.
     let left = ironic.node(known.node.as_deref().unwrap_or(&known.instance))?;
     if let Some(record) = left.filter(|record| record.mark() == Some(&what.mark)) {
-        return wait(&(), settings.poll(), note(&record, "its mark's end"));
+        return wait(&at, settings.poll(), note(&record, "its mark's end"));
+    }
+    let was_asked = what.trail::<Deploying>()?.is_some_and(|trail| trail.adopts);
+    if let Some(left) = unsettled_since(at.since_ms, settings).filter(|_| was_asked) {
+        return wait(&at, left, "whether a request that came late takes it over even so");
     }
     let method = "nothing was written: the machine was never ours, and was left as it is";
     Ok(Undoing::Done(json!({ "erased": "none", "method": method, "disks": [] }).to_string()))
@@ -217,7 +233,7 @@ pub(crate) fn give_back(settings: &Settings, ironic: &Ironic, what: &Holding) ->
             Said::Conflict(why) => return Err(fault::retry(why)),
             other => return Err(other.unexpected("deleting the allocation")),
         }
-        return wait(&(), std::time::Duration::ZERO, format!("node {node} is to be as it was")).map(Some);
+        return wait(&(), Duration::ZERO, format!("node {node} is to be as it was")).map(Some);
     }
     let traits = record.instance_info.as_ref().and_then(|info| info.get("traits"));
     if !had_traits && record.instance_uuid.is_none() && traits == Some(&json!([])) {

@@ -40,7 +40,7 @@ pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Und
     let settings = Settings::of(cx)?;
     let ironic = Ironic::of(&settings);
     if adopt::is_let_go(what)? {
-        return adopt::leave(&settings, &ironic, what);
+        return adopt::leave(cx, &settings, &ironic, what);
     }
     let level = Reach::from(level);
     let known = Known::of(what)?;
@@ -62,7 +62,7 @@ pub(crate) fn undeploy(cx: &Context, what: &Holding, level: Erase) -> Answer<Und
         return gone(&at.node, level);
     };
     if adopt::is_nobodys(&record, what)? {
-        return adopt::leave(&settings, &ironic, what);
+        return adopt::leave(cx, &settings, &ironic, what);
     }
     if let Some(outside) = settings.filter.refuses(&record) {
         return Err(fault::conflict(outside));
