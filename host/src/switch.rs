@@ -81,8 +81,13 @@ pub(crate) fn holds(_: Switch) -> bool {
 /// `sql`, in which `guard` stands as `text`; with the guard taken away `without` stands there.
 #[cfg(not(any(test, feature = "testing")))]
 #[inline]
-pub(crate) fn guarded(_: Guard, sql: &'static str, _: &str, _: &str) -> &'static str {
-    sql
+pub(crate) fn guarded(
+    _: Guard,
+    sql: impl Into<std::borrow::Cow<'static, str>>,
+    _: &str,
+    _: &str,
+) -> std::borrow::Cow<'static, str> {
+    sql.into()
 }
 
 #[cfg(any(test, feature = "testing"))]

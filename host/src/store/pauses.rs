@@ -33,12 +33,13 @@ pub(super) fn guarded(query: impl Into<std::borrow::Cow<'static, str>>) -> std::
 
 #[cfg(not(any(test, feature = "testing")))]
 #[inline]
-pub(super) fn guarded(query: &'static str) -> &'static str {
+pub(super) fn guarded(query: std::borrow::Cow<'static, str>) -> std::borrow::Cow<'static, str> {
     query
 }
 
 /// What stands still.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one of it lives, for one operation")]
 pub enum Stop {
     /// With its line in the timeline.
     Flow(FlowId, Event),

@@ -91,7 +91,7 @@ impl Lane {
     /// Where it died, if it came as far.
     pub(crate) fn died_at(&self, die_at: Option<u64>) -> Result<Option<Point>> {
         let at = die_at.and_then(|at| usize::try_from(at).ok()).and_then(|at| at.checked_sub(1));
-        Ok(at.and_then(|at| self.places().map(|places| places.get(at).cloned()).transpose()).transpose()?)
+        at.and_then(|at| self.places().map(|places| places.get(at).cloned()).transpose()).transpose()
     }
 
     /// The alarms since this was asked last.

@@ -172,7 +172,7 @@ async fn one(shared: &Shared, mut lane: Lane, run: &Run) -> Option<Lane> {
     if !good {
         println!("{}", complaint(run, &seen));
     }
-    if tally.runs % 20 == 0 {
+    if tally.runs.is_multiple_of(20) {
         let (runs, points) = (tally.runs, tally.died_at());
         println!("{runs} runs, died at {points} points, {} wrong, {:.0} s", tally.wrong(), (shared.seconds)());
     }
