@@ -2,10 +2,10 @@
 
 use moganite::driver::PowerWish;
 use moganite::flow::testing::Act;
-use moganite::lifecycle::Request;
+use moganite::lifecycle::{Adoption, Request};
 use moganite::model::{InstanceId, InstanceState};
 
-use crate::bind::{by, name};
+use crate::bind::{self, by, name};
 use crate::play::until_ended;
 use crate::world::World;
 
@@ -25,6 +25,8 @@ enum Start {
     Delete,
     Power(PowerWish),
     Rebuild,
+    /// Of a machine that runs already.
+    Adopt,
     /// A delete that rests is abandoned: what is held then are debts.
     Settle,
 }
@@ -48,6 +50,7 @@ const ALL: &[Beginning] = &[
     begin("instance.create-composed", "Redfish", None, Start::Create(REDFISH.0, REDFISH.1)),
     begin("instance.create-preset", "Ironic", None, Start::Create(PRESET.0, PRESET.1)),
     begin("instance.create-preset", "CloudBoot", None, Start::Create(CLOUDBOOT.0, CLOUDBOOT.1)),
+    begin("instance.adopt", "Ironic", None, Start::Adopt),
     begin("instance.delete", "Valence", Some(VALENCE), Start::Delete),
     begin("instance.delete", "Redfish", Some(REDFISH), Start::Delete),
     begin("instance.delete", "Ironic", Some(PRESET), Start::Delete),
@@ -78,6 +81,9 @@ impl Beginning {
 
     /// What must be there before.
     pub(crate) fn prepare(&self, world: &World) -> Result<Option<InstanceId>, String> {
+        if matches!(self.start, Start::Adopt) {
+            bind::deploy_by_hand(world);
+        }
         let Some((flavor, image)) = self.before else { return Ok(None) };
         let id = create(world, flavor, image)?;
         world.run("the instance that it is about", until_ended(world.store(), id))?;
@@ -99,9 +105,14 @@ impl Beginning {
         let lifecycle = world.lifecycle();
         let started = match (self.start, before) {
             (Start::Create(flavor, image), _) => return create(world, flavor, image),
+            (Start::Adopt, _) => {
+                let node = world.by_hand.borrow().first().cloned().ok_or("no machine runs")?;
+                let adopted = world.run("adopt", lifecycle.adopt(name("default"), adoption(node), None))?;
+                return adopted.map_err(|error| format!("it did not begin: {error}"));
+            }
             (Start::Delete, Some(id)) => world.run("delete", lifecycle.delete(None, id))?.map(|_| id),
-            (Start::Power(wish), Some(id)) => world.run("power", lifecycle.power(None, id, wish))?.map(|_| id),
-            (Start::Rebuild, Some(id)) => world.run("rebuild", lifecycle.rebuild(None, id, None))?.map(|_| id),
+            (Start::Power(wish), Some(id)) => world.run("power", lifecycle.power(None, id, wish, None))?.map(|_| id),
+            (Start::Rebuild, Some(id)) => world.run("rebuild", lifecycle.rebuild(None, id, None, None))?.map(|_| id),
             (Start::Settle, Some(id)) => {
                 let rests =
                     world.run("the delete", until_ended(world.store(), id))?.ok_or("the delete does not rest")?;
@@ -116,6 +127,18 @@ impl Beginning {
 pub(crate) fn create(world: &World, flavor: &str, image: &str) -> Result<InstanceId, String> {
     let created = world.lifecycle().create(name("default"), request(flavor, image), None);
     world.run("create", created)?.map_err(|error| format!("it did not begin: {error}"))
+}
+
+fn adoption(node: String) -> Adoption {
+    Adoption {
+        name: name("old"),
+        flavor: name(PRESET.0),
+        image: name(PRESET.1),
+        backend: name("ironic-1"),
+        node,
+        hostname: None,
+        metadata: serde_json::Map::new(),
+    }
 }
 
 pub(crate) fn request(flavor: &str, image: &str) -> Request {

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use moganite::flow::{Begin, Book, Cx, List, Outcome, Task, first};
 use moganite::model::{
-    Digest, Direction, Erase, Eraser, Event, EventKind, Flow, FlowId, Identity, Image, Instance, InstanceId,
+    Budgets, Digest, Direction, Erase, Eraser, Event, EventKind, Flow, FlowId, Identity, Image, Instance, InstanceId,
     InstanceState, Millis, Node, OperationId, Order, Phase, Position, Progress, Revision, RevisionId, Role, Route,
-    Shape, Site,
+    Shape, Site, SweepPolicy,
 };
 use moganite::store::{
-    CreateInstance, Created, DeleteInstance, Deleting, Effect, Error, FlowUpdate, Intent, Lane, StartFlow, Store,
-    Transition, WriteRevision,
+    CreateInstance, Created, DeleteInstance, Deleting, Effect, Error, FlowUpdate, Intent, Lane, StartFlow, Started,
+    Store, Transition, WriteRevision,
 };
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,8 @@ impl Bench {
             endpoints: std::collections::BTreeMap::new(),
             access: None,
             grants: vec![],
+            sweep: SweepPolicy::default(),
+            budgets: Budgets::default(),
         };
         let write = WriteRevision { revision, exclusive: vec!["compose".into()], after, at: 0 };
         self.store.write(Lane::Interactive, write).await
@@ -117,9 +119,9 @@ impl Bench {
         self.store.write(Lane::Interactive, delete).await
     }
 
-    pub(crate) async fn start(&self, instance: InstanceId) -> Result<(), Error> {
+    pub(crate) async fn start(&self, instance: InstanceId) -> Result<Started, Error> {
         let (flow, event, effects) = self.a_flow(instance);
-        self.store.write(Lane::Interactive, StartFlow { instance, flow, event, effects }).await
+        self.store.write(Lane::Interactive, StartFlow { instance, flow, event, effects, idempotency: None }).await
     }
 
     /// One step of a flow, from the revision that it has now.
@@ -171,6 +173,7 @@ impl Bench {
             backend: None,
             plugin: None,
             exchanges: Vec::new(),
+            given_back: None,
         }
     }
 
@@ -193,7 +196,10 @@ fn instance(id: InstanceId, flow: FlowId, now: i64) -> Instance {
         hostname: "web".into(),
         ssh_keys: vec![],
         user_data: None,
+        ordered_networks: vec![],
         networks: std::collections::BTreeMap::new(),
+        adopting: false,
+        budgets: Budgets::default(),
         metadata: serde_json::Map::new(),
     };
     Instance {

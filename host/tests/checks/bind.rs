@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use moganite::model::{By, Digest, Flavor, Grant, Image, Name, Revision, RevisionId};
+use moganite::model::{Budgets, By, Digest, Flavor, Grant, Image, Name, Revision, RevisionId, SweepPolicy};
 use moganite::store::{Lane, PutSecret};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -88,6 +89,8 @@ fn bind(
         endpoints: serde_json::from_value::<BTreeMap<_, _>>(endpoints.clone()).unwrap(),
         access: serde_json::from_value(access.clone()).unwrap(),
         grants: serde_json::from_value::<Vec<Grant>>(grants.clone()).unwrap(),
+        sweep: SweepPolicy::default(),
+        budgets: Budgets::default(),
     };
     world.run("binding", world.lifecycle().bind(revision, None)).unwrap().unwrap();
 }
@@ -128,34 +131,74 @@ fn presets(world: &mut World, systems: RangeInclusive<u32>) {
             },
             "properties": {"cpus": 8, "memory_mb": 16384, "local_gb": 100, "cpu_arch": "x86_64"},
         });
-        uuids.push(world.beside(one_preset(&at.ironic, system, &node)));
+        uuids.push(world.beside(one_preset(&Ironic::at(&at.ironic), system, &node)));
     }
     world.presets.extend(uuids);
 }
 
-async fn one_preset(ironic: &str, system: u32, node: &Value) -> String {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let ask = async |method: reqwest::Method, path: &str, body: &Value| -> Value {
-        let request =
-            client.request(method, format!("{ironic}{path}")).header("x-openstack-ironic-api-version", "1.86");
+async fn one_preset(ironic: &Ironic, system: u32, node: &Value) -> String {
+    let made = ironic.ask(Method::POST, "/v1/nodes", node).await;
+    let uuid = made["uuid"].as_str().unwrap().to_owned();
+    let mac = json!({"node_uuid": uuid, "address": format!("52:54:01:00:00:{system:02x}")});
+    ironic.ask(Method::POST, "/v1/ports", &mac).await;
+    ironic.verb(&uuid, "manage", "manageable").await;
+    ironic.verb(&uuid, "provide", "available").await;
+    uuid
+}
+
+/// Puts a system on a pre-set node that moganite knows nothing of.
+pub(crate) fn deploy_by_hand(world: &World) {
+    let ironic = Ironic::at(&world.sim.addresses().ironic);
+    let uuid = world.presets.first().unwrap().clone();
+    let image = json!([{"op": "add", "path": "/instance_info/boot_iso", "value": "http://images.example/old.iso"}]);
+    world.beside(async {
+        ironic.ask(Method::PATCH, &format!("/v1/nodes/{uuid}"), &image).await;
+        ironic.verb(&uuid, "active", "active").await;
+    });
+    world.by_hand.borrow_mut().insert(uuid);
+}
+
+/// Takes away what was put there by hand, where it runs still.
+pub(crate) fn undeploy_by_hand(world: &World) {
+    let ironic = Ironic::at(&world.sim.addresses().ironic);
+    for uuid in world.by_hand.take() {
+        world.beside(async {
+            if ironic.ask(Method::GET, &format!("/v1/nodes/{uuid}"), &Value::Null).await["provision_state"] == "active"
+            {
+                ironic.verb(&uuid, "deleted", "available").await;
+            }
+        });
+    }
+}
+
+/// An operator's own hands in Ironic.
+struct Ironic {
+    at: String,
+    client: reqwest::Client,
+}
+
+impl Ironic {
+    fn at(ironic: &str) -> Self {
+        Self { at: ironic.to_owned(), client: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: &Value) -> Value {
+        let request = self.client.request(method, format!("{}{path}", self.at));
+        let request = request.header("x-openstack-ironic-api-version", "1.86");
         let request = if body.is_null() { request } else { request.json(body) };
         let answer = request.send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default()
-    };
-    use reqwest::Method;
-    let made = ask(Method::POST, "/v1/nodes", node).await;
-    let uuid = made["uuid"].as_str().unwrap().to_owned();
-    let mac = json!({"node_uuid": uuid, "address": format!("52:54:01:00:00:{system:02x}")});
-    ask(Method::POST, "/v1/ports", &mac).await;
-    for (verb, state) in [("manage", "manageable"), ("provide", "available")] {
-        ask(Method::PUT, &format!("/v1/nodes/{uuid}/states/provision"), &json!({"target": verb})).await;
+    }
+
+    /// Until the node is in this state and unlocked.
+    async fn verb(&self, uuid: &str, verb: &str, state: &str) {
+        self.ask(Method::PUT, &format!("/v1/nodes/{uuid}/states/provision"), &json!({"target": verb})).await;
         loop {
-            let node = ask(Method::GET, &format!("/v1/nodes/{uuid}"), &Value::Null).await;
+            let node = self.ask(Method::GET, &format!("/v1/nodes/{uuid}"), &Value::Null).await;
             if node["provision_state"] == state && node["reservation"].is_null() {
-                break;
+                return;
             }
         }
     }
-    uuid
 }

@@ -6,7 +6,7 @@ use moganite::model::{Flow, FlowId, InstanceId, Phase};
 use moganite::store::{ClearQuarantine, Lane, Store};
 
 use crate::begin::Beginning;
-use crate::bind::by;
+use crate::bind::{self, by};
 use crate::truth;
 use crate::world::World;
 
@@ -67,7 +67,9 @@ pub(crate) fn clean(world: &mut World, id: InstanceId) -> Result<(), String> {
         let clear = ClearQuarantine { backend: node.backend, handle: node.handle };
         world.run("clearing", world.store().write(Lane::Interactive, clear))?.unwrap();
     }
-    truth::nothing_left(world)
+    truth::nothing_left(world)?;
+    bind::undeploy_by_hand(world);
+    Ok(())
 }
 
 enum Next {

@@ -127,7 +127,9 @@ fn a_driver_that_lies(world: &mut World, role: Role, flavor: &str, image: &str) 
     let id = active(world, flavor, image)?;
     if role == Role::Deploy {
         // A machine that runs is found out in another way.
-        world.run("power", world.lifecycle().power(None, id, PowerWish::Off))?.map_err(|error| error.to_string())?;
+        world
+            .run("power", world.lifecycle().power(None, id, PowerWish::Off, None))?
+            .map_err(|error| error.to_string())?;
         world.run("power", until_ended(world.store(), id))?;
     }
     let lies: Taken = take(&[Switch::Honest(role)]);

@@ -2,7 +2,7 @@
 
 use moganite::model::{Holding, InstanceId, InstanceState, Phase, Role};
 use moganite::store::HoldingFilter;
-use moganite_sim::Ledger;
+use moganite_sim::{IronicNode, Ledger};
 
 use crate::play::flows_of;
 use crate::world::World;
@@ -44,6 +44,14 @@ pub(crate) fn of(world: &World, id: InstanceId) -> Result<(), String> {
         }
         (state, _) => untrue.push(format!("every flow ended and it is still {}", state.as_str())),
     }
+    let by_hand = world.by_hand.borrow();
+    // What runs already is ours from the end of its adoption on, and not touched before.
+    for node in ledger.ironic.held.iter().filter(|node| instance.order.adopting && by_hand.contains(&node.uuid)) {
+        let runs = node.system.as_ref().is_some_and(|system| ledger.machines.running.contains(system));
+        if node.provision_state != "active" || !runs {
+            untrue.push(format!("the machine that was not ours is {}, and runs: {runs}", node.provision_state));
+        }
+    }
     untrue.extend(unheld(world, &ledger, &holdings));
     untrue.extend(ledger.alarms.iter().map(|alarm| format!("alarm: {alarm}")));
     if untrue.is_empty() { Ok(()) } else { Err(format!("{}; {}", untrue.join("; "), said(&holdings))) }
@@ -73,6 +81,12 @@ fn runs(ledger: &Ledger, holdings: &[Holding]) -> Option<bool> {
 
 /// One line for each thing out there that is on none of these holdings.
 fn unheld(world: &World, ledger: &Ledger, holdings: &[Holding]) -> Vec<String> {
+    let by_hand = world.by_hand.borrow();
+    let others = |system: &String| {
+        let still = |node: &&IronicNode| by_hand.contains(&node.uuid) && node.provision_state == "active";
+        let mut nodes = ledger.ironic.held.iter().filter(still);
+        nodes.any(|node| node.system.as_ref() == Some(system))
+    };
     let ours = |name: &str| holdings.iter().any(|it| name.contains(&it.mark.0) || it.handle.as_deref() == Some(name));
     let mut left = Vec::new();
     for node in ledger.pod.held.iter().filter(|node| !ours(&node.name) && !ours(&node.index)) {
@@ -93,7 +107,8 @@ fn unheld(world: &World, ledger: &Ledger, holdings: &[Holding]) -> Vec<String> {
         if preset && !ours(&node.uuid) && node.instance_uuid.is_some() {
             left.push(format!("the pre-set node {name} is claimed"));
         }
-        if preset && !ours(&node.uuid) && node.provision_state != "available" {
+        let free = node.provision_state == "available" || by_hand.contains(&node.uuid);
+        if preset && !ours(&node.uuid) && !free {
             left.push(format!("the pre-set node {name} is {}", node.provision_state));
         }
     }
@@ -105,9 +120,11 @@ fn unheld(world: &World, ledger: &Ledger, holdings: &[Holding]) -> Vec<String> {
     }
     if !holdings.iter().any(|it| it.role == Role::Deploy) {
         let running = ledger.machines.running.iter().chain(&ledger.cloudboot.running);
+        let running = running.filter(|machine| !others(machine));
         left.extend(running.map(|machine| format!("the machine {machine} runs")));
         // CloudBoot cannot erase, and the flavor says so.
-        left.extend(ledger.machines.data.iter().map(|data| format!("data of {} is on disk {}", data.owner, data.disk)));
+        let data = ledger.machines.data.iter().filter(|data| !others(&data.system));
+        left.extend(data.map(|data| format!("data of {} is on disk {}", data.owner, data.disk)));
     }
     left
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "somebody must move the hand, and notice when nothing moves any more")]
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,9 @@ use tokio::sync::watch;
 /// How much faster the hand moves than the sun.
 const FASTER: u64 = 40;
 
+/// Nobody looks or sweeps unasked within a run.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// A run that takes longer than this in true time hangs.
 const HANGS: Duration = Duration::from_secs(60);
 
@@ -32,6 +36,8 @@ pub(crate) struct World {
     life: Option<Life>,
     /// Nodes that an operator enrolled himself.
     pub(crate) presets: BTreeSet<String>,
+    /// Those of them on which somebody put a system without moganite.
+    pub(crate) by_hand: RefCell<BTreeSet<String>>,
     flows: Flows,
     hand: Arc<Hand>,
     folder: tempfile::TempDir,
@@ -76,9 +82,10 @@ impl World {
         let sim = Arc::new(far.block_on(Sim::start(options)).unwrap());
         let clock = Clock::by_hand(1_800_000_000_000);
         let hand = Arc::new(Hand::default());
-        let flows = Flows { observe_every: Duration::from_secs(24 * 3600), ..flows };
+        let flows = Flows { observe_every: DAY, sweep_every: DAY, ..flows };
         let (stage, presets) = (Stage::default(), BTreeSet::new());
-        let mut world = Self { sim, clock, stage, life: None, presets, flows, hand, folder, far };
+        let mut world =
+            Self { sim, clock, stage, life: None, presets, by_hand: RefCell::default(), flows, hand, folder, far };
         world.move_on();
         world.live();
         crate::bind::all(&mut world, systems - 2..=systems);
