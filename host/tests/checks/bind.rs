@@ -97,7 +97,7 @@ fn bind(
 
 fn digest(world: &World, plugin: &str) -> Digest {
     let plugins = world.lifecycle().drivers().plugins();
-    plugins.into_iter().find(|known| known.manifest.name.to_string() == plugin).unwrap().digest
+    plugins.into_iter().find(|known| known.manifest.name == *plugin).unwrap().digest
 }
 
 fn secret(world: &World, secret: &str, value: &str) {

@@ -30,7 +30,7 @@ fn one(world: &mut World, beginning: &Beginning, skip: usize) -> Result<bool, St
     let before = beginning.prepare(world)?;
     let seen = world.sim.log_after(0).last().map_or(0, |entry| entry.n);
     // Half of them are held before the far side did anything, half after.
-    let kind = if skip % 2 == 0 { "slow-answer" } else { "delay" };
+    let kind = if skip.is_multiple_of(2) { "slow-answer" } else { "delay" };
     let ms = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
     let fault: Fault = serde_json::from_value(json!({"kind": kind, "skip": skip, "ms": ms})).unwrap();
     world.sim.fault(fault);
