@@ -56,11 +56,14 @@ pub(super) struct Create {
     /// Pre-set nodes that failed in an earlier round.
     #[serde(default)]
     pub(super) excluded: Vec<String>,
+    /// Of a rebuild: the old image was not taken off, and runs.
+    #[serde(default)]
+    pub(super) runs_on: bool,
 }
 
 impl Create {
     pub(super) fn of(order: Order) -> Self {
-        Self { order, node: None, enrolled: None, excluded: Vec::new() }
+        Self { order, node: None, enrolled: None, excluded: Vec::new(), runs_on: false }
     }
 
     /// On a node that the instance has already.

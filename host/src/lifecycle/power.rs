@@ -22,6 +22,9 @@ pub(super) struct Power {
     pub(super) wish: PowerWish,
     #[serde(default)]
     pub(super) budgets: Budgets,
+    /// The driver took the request.
+    #[serde(default)]
+    pub(super) was_asked: bool,
 }
 
 impl Power {

@@ -26,6 +26,11 @@ fn ends(id: InstanceId, create: &Create, ending: Ending, fault: Option<&Fault>) 
             off: Some(false),
             ..InstanceChange::of(id)
         },
+        // Nothing was taken off: it is what it was.
+        Ending::Reverted if create.runs_on => InstanceChange {
+            reason: fault.map(|fault| format!("it was not rebuilt: {}", fault.message)),
+            ..InstanceChange::of(id)
+        },
         Ending::Reverted | Ending::NeedsOperator => InstanceChange {
             state: Some(InstanceState::Failed),
             reason: fault.map(|fault| fault.message.clone()),

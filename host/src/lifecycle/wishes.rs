@@ -108,7 +108,7 @@ impl Lifecycle {
         rules::is_ours(&instance)?;
         let kind = (FlowId::fresh(), power::KIND, power::VERSION);
         let budgets = instance.order.budgets.clone();
-        self.start(instance, kind, power::Power { wish, budgets }.to_bytes()?, idempotency).await
+        self.start(instance, kind, power::Power { wish, budgets, was_asked: false }.to_bytes()?, idempotency).await
     }
 
     /// Writes the intent to put an image on the machine anew: the one that it has, or another.

@@ -63,6 +63,7 @@ impl Task<Power> for SetPower {
         cx.budget(deployer.budget("set-power"));
         let answer = deployer.set_power(call(cx, None), &handle, power.wish).await;
         cx.saw(answer.exchanges);
+        power.was_asked |= answer.result.is_ok();
         match answer.result {
             Ok(Doing::Done(_)) => Outcome::Done,
             Ok(Doing::Pending(pause)) => Outcome::Pending {
@@ -75,11 +76,14 @@ impl Task<Power> for SetPower {
         }
     }
 
-    /// Power is not put back: nobody asked for that. What was asked for may have come about all the same; then it is written down.
+    /// Power is not put back: nobody asked for that. What was asked for may have come about all the same; then it is written down, also
+    /// where the running side was asked and nobody can see what came of it.
     async fn revert(&self, cx: &mut Cx, power: &mut Power) -> Outcome {
         let off = match (power.wish, self.is_on(cx).await) {
             (PowerWish::Off | PowerWish::SoftOff, Some(false)) => true,
+            (PowerWish::Off | PowerWish::SoftOff, None) if power.was_asked => true,
             (PowerWish::On, Some(true)) => false,
+            (PowerWish::On, None) if power.was_asked => false,
             _ => return Outcome::Done,
         };
         cx.also(Effect::Instance(InstanceChange { off: Some(off), ..InstanceChange::of(cx.at.instance) }));

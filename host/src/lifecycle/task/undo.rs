@@ -262,6 +262,9 @@ impl Undo {
 pub(in crate::lifecycle) trait Erasing: Send + Sync {
     fn erasure(&self) -> Erasure;
     fn budgets(&self) -> &Budgets;
+
+    /// An undo failed before it changed anything: what it was to take off is there and runs.
+    fn runs_on(&mut self) {}
 }
 
 impl Erasing for Delete {
@@ -282,6 +285,10 @@ impl Erasing for Create {
     fn budgets(&self) -> &Budgets {
         &self.order.budgets
     }
+
+    fn runs_on(&mut self) {
+        self.runs_on = true;
+    }
 }
 
 #[async_trait]
@@ -299,8 +306,13 @@ impl<S: Erasing> Task<S> for Undo {
         self.run(cx, state.erasure()).await
     }
 
-    /// What is undone stays undone.
-    async fn revert(&self, _: &mut Cx, _: &mut S) -> Outcome {
+    /// What is undone stays undone. What is not, and still runs, is said to.
+    async fn revert(&self, cx: &mut Cx, state: &mut S) -> Outcome {
+        if let Ok(Some(held)) = self.store.last_holding(cx.at.instance, self.role).await
+            && self.power(cx, &held).await.is_some_and(|power| power.is_on)
+        {
+            state.runs_on();
+        }
         Outcome::Done
     }
 }
