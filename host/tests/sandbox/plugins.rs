@@ -62,7 +62,7 @@ async fn a_driver_is_called_in_every_role() {
     };
     let Ok(Doing::Done(deployed)) = deployer.deploy(call(), &mark, &order).await.result else { panic!() };
     let seen = deployer.observe(call(), std::slice::from_ref(&deployed.handle)).await.result.unwrap();
-    assert_eq!(seen[0].is_on, Some(true));
+    assert_eq!(seen[0].is_on, None);
 
     let held = holding(Some(&enrolled.handle));
     let Ok(Doing::Done(erased)) = deployer.undeploy(call(), &held, Erase::Full).await.result else { panic!() };
