@@ -327,6 +327,21 @@ async fn a_delete_during_a_create_waits_for_it_to_turn_round_and_end() {
 }
 
 #[tokio::test]
+async fn what_an_instance_took_later_stands_on_what_it_took_before() {
+    let mut bench = Bench::new();
+    bind(&bench, &[]).await;
+    (bench.tasks[0].takes, bench.tasks[1].takes) = (Some(name("pod-a")), Some(name("pod-a")));
+    let (instance, flow) = bench.create().await;
+    let _service = bench.serve();
+    bench.until(flow, ended).await;
+    let of = HoldingFilter { instance: Some(instance), ..HoldingFilter::default() };
+    let held = bench.store.holdings(of).await.unwrap();
+    assert_eq!(held.len(), 2);
+    assert_eq!(bench.store.taken_after(&held[0]).await.unwrap().as_ref(), Some(&held[1]));
+    assert_eq!(bench.store.taken_after(&held[1]).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn at_an_exclusive_backend_flows_take_turns_in_the_order_they_came() {
     let mut bench = Bench::new();
     bind(&bench, &["compose"]).await;

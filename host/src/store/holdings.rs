@@ -53,6 +53,20 @@ impl Store {
         .await
     }
 
+    /// The last thing that the instance took after this one and still holds.
+    pub async fn taken_after(&self, holding: &Holding) -> Result<Option<Holding>> {
+        let (instance, id) = (holding.instance, holding.id);
+        self.read(move |db| {
+            one(
+                db,
+                "SELECT * FROM holding WHERE instance = ?1 AND id > ?2 ORDER BY id DESC LIMIT 1",
+                params![instance.to_string(), id.0],
+                read_holding,
+            )
+        })
+        .await
+    }
+
     /// Oldest first.
     pub async fn holdings(&self, filter: HoldingFilter) -> Result<Vec<Holding>> {
         self.read(move |db| {

@@ -86,22 +86,32 @@ impl Undo {
         if undone.holding.state == HoldingState::Disputed {
             return Outcome::Fail(disputed(&undone.holding));
         }
+        // The list's order has seen to it; should it ever not, a machine would be given back under what stands on it.
+        match self.store.taken_after(&undone.holding).await {
+            Ok(None) => {}
+            Ok(Some(above)) => return Outcome::Fail(stands_on(&undone.holding, &above)),
+            Err(error) => return Outcome::retry(format!("the store did not say what stands on it: {error}")),
+        }
         let outcome = self.undo(cx, &undone, erasure).await;
         if let Outcome::Retry { fault, .. } | Outcome::Fail(fault) = &outcome {
             cx.also(Effect::Owe { holding: undone.holding.id, fault: fault.clone() });
             if self.of_deleted && self.is_off(cx, &undone).await {
-                cx.also(Effect::SeenOff(undone.holding.id));
                 cx.also(Effect::Instance(InstanceChange { gone: true, ..InstanceChange::of(cx.at.instance) }));
             }
         }
         outcome
     }
 
-    /// Whether a read saw the machine off, so that nothing of the user runs. After undeploy, that one saw it.
+    /// Whether a read saw the machine off, so that nothing of the user runs. What comes after undeploy looks no more.
     async fn is_off(&self, cx: &mut Cx, undone: &Undone) -> bool {
-        self.role != Role::Deploy
-            || undone.holding.off_at.is_some()
-            || self.power(cx, undone).await.is_some_and(|power| !power.is_on)
+        if self.role != Role::Deploy || undone.holding.off_at.is_some() {
+            return true;
+        }
+        let sees_off = self.power(cx, undone).await.is_some_and(|power| !power.is_on);
+        if sees_off {
+            cx.also(Effect::SeenOff(undone.holding.id));
+        }
+        sees_off
     }
 
     /// What the running side sees; none when it does not tell, or does not know the machine, or when the machine runs on as it did before.
@@ -344,6 +354,13 @@ fn disputed(holding: &Holding) -> Fault {
     let message = holding.fault.as_ref().map_or("it is disputed", |fault| fault.message.as_str());
     let advice = "giving it back could take it from there: look at the far side, then retry this flow";
     Fault::new(FaultKind::Conflict, format!("{message}; {advice}"))
+}
+
+/// An instance's holdings are a stack.
+fn stands_on(holding: &Holding, above: &Holding) -> Fault {
+    let (role, of) = (above.role.as_str(), &above.backend);
+    let message = format!("{role} of {of} was taken after it and is still held: that goes first");
+    Fault::new(FaultKind::Conflict, format!("{} of {} is kept: {message}", holding.role.as_str(), holding.backend))
 }
 
 fn given_back(holding: &Holding, word: Word, looked: Vec<Exchange>, erasure: Erasure) -> GivenBack {
