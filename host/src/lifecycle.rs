@@ -82,7 +82,10 @@ impl Lifecycle {
     pub async fn open(config: &Config, store: Store, drivers: Drivers, clock: Clock) -> Result<Self, Error> {
         let site = store.site(fresh_site()?).await?;
         let book = book(&store, &drivers);
-        Ok(Self::on(&config.flows, book, site, store, drivers, clock))
+        let lifecycle = Self::on(&config.flows, book, site, store, drivers, clock);
+        // Before anything can be asked: a store that was frozen or restored is so from its first moment.
+        lifecycle.stand().await?;
+        Ok(lifecycle)
     }
 
     /// The same, with every flow in the hands of a test.
@@ -96,7 +99,9 @@ impl Lifecycle {
     ) -> Result<Self, Error> {
         let site = store.site(fresh_site()?).await?;
         let book = stage.direct(book(&store, &drivers));
-        Ok(Self::on(&config.flows, book, site, store, drivers, clock))
+        let lifecycle = Self::on(&config.flows, book, site, store, drivers, clock);
+        lifecycle.stand().await?;
+        Ok(lifecycle)
     }
 
     fn on(patience: &Flows, book: Book, site: Site, store: Store, drivers: Drivers, clock: Clock) -> Self {
@@ -116,7 +121,6 @@ impl Lifecycle {
 
     /// Runs the flows until `stop` says so.
     pub async fn run(&self, stop: watch::Receiver<bool>) -> Result<(), Error> {
-        self.stand().await?;
         self.runner.take_over().await?;
         let observing = observe::run(&self.store, &self.drivers, &self.clock, self.observe_every);
         tokio::select! {
