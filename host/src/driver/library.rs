@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -57,6 +57,10 @@ pub(super) struct Library {
     listed: AtomicBool,
     /// The gate lets nothing out that changes something.
     pub(super) read_only: AtomicBool,
+    /// The folders are being read: what is not ready now will be, or will be refused.
+    pub(super) loading: AtomicBool,
+    /// A plugin is known, ready or refused, or every file was read.
+    changed: Notify,
 }
 
 #[derive(Clone)]
@@ -92,6 +96,8 @@ impl Library {
             refused: RwLock::default(),
             listed: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
+            loading: AtomicBool::new(false),
+            changed: Notify::new(),
             engine,
             sandbox,
             store,
@@ -197,6 +203,7 @@ impl Library {
         }
         *self.refused.write().unwrap_or_else(PoisonError::into_inner) = refused;
         self.listed.store(true, Ordering::Release);
+        self.changed.notify_waiters();
         found.into_iter().map(|(copy, plugin)| (plugin, copy)).collect()
     }
 
@@ -212,6 +219,8 @@ impl Library {
         if !is_ready {
             known.insert(plugin.digest.clone(), Known { plugin: Arc::new(plugin.clone()), loaded });
         }
+        drop(known);
+        self.changed.notify_waiters();
     }
 
     pub(super) fn known(&self, digest: &Digest) -> Option<Known> {
@@ -248,6 +257,22 @@ impl Library {
         Ok((plugin, copy))
     }
 
+    /// Returns when it is ready or refused, or not among the files. A compilation is bounded in time, so this is too; and a start of the
+    /// service costs no flow a try.
+    async fn settled(&self, digest: &Digest) {
+        loop {
+            let changed = self.changed.notified();
+            let is_settled = match self.known(digest) {
+                Some(known) => known.plugin.state != PluginState::Compiling,
+                None => self.listed.load(Ordering::Acquire),
+            };
+            if is_settled || !self.loading.load(Ordering::Acquire) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     pub(super) async fn target(self: &Arc<Self>, id: RevisionId, role: Option<Role>) -> Result<Target, Fault> {
         let retry = |message: String| Fault::new(FaultKind::Retry, message);
         let broken = |message: String| Fault::new(FaultKind::Broken, message);
@@ -258,6 +283,7 @@ impl Library {
             .map_err(|error| retry(format!("the store does not answer: {error}")))?
             .ok_or_else(|| broken(format!("no backend has the revision {}", id.0)))?;
         let (backend, digest) = (&revision.backend, &revision.digest);
+        self.settled(digest).await;
         let known = self.known(digest).ok_or_else(|| {
             if self.listed.load(Ordering::Acquire) {
                 broken(format!(

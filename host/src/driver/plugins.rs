@@ -98,6 +98,7 @@ impl Drivers {
     /// plugin is logged and stands in [`Drivers::refused_files`].
     pub fn spawn_loading(&self) {
         let library = self.0.clone();
+        library.loading.store(true, Ordering::Release);
         tokio::spawn(async move {
             for (plugin, file) in library.list() {
                 let library = library.clone();
