@@ -8,7 +8,7 @@ use moganite::store::{Lane, PutSecret};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{World, plugins};
 
 pub(crate) fn name(text: &str) -> Name {
     Name::parse("name", text).unwrap()
@@ -96,8 +96,10 @@ fn bind(
 }
 
 fn digest(world: &World, plugin: &str) -> Digest {
-    let plugins = world.lifecycle().drivers().plugins();
-    plugins.into_iter().find(|known| known.manifest.name == *plugin).unwrap().digest
+    let file = plugins().join(format!("{plugin}.wasm"));
+    let bytes = std::fs::read(&file).unwrap_or_else(|_| panic!("no {}: run `cargo xtask plugins`", file.display()));
+    let add = async { world.lifecycle().drivers().add(bytes.into()).await };
+    world.run("adding a plugin", add).unwrap().unwrap().digest
 }
 
 fn secret(world: &World, secret: &str, value: &str) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use moganite::clock::Clock;
 use moganite::config::{Config, Flows, Sandbox};
-use moganite::driver::{Drivers, PluginState};
+use moganite::driver::Drivers;
 use moganite::flow::testing::Stage;
 use moganite::lifecycle::Lifecycle;
 use moganite::store::Store;
@@ -116,13 +116,6 @@ impl World {
             let program = PathBuf::from(env!("CARGO_BIN_EXE_moganite"));
             let drivers = Drivers::open_with(&config, store.clone(), self.clock.clone(), program).await.unwrap();
             drivers.spawn_loading();
-            let ready = |drivers: &Drivers| {
-                let plugins = drivers.plugins();
-                plugins.len() >= 3 && plugins.iter().all(|plugin| plugin.state == PluginState::Ready)
-            };
-            while !ready(&drivers) {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
             let lifecycle =
                 Lifecycle::open_staged(&config, store, drivers, self.clock.clone(), &self.stage).await.unwrap();
             let running = lifecycle.clone();
@@ -167,13 +160,15 @@ impl World {
     pub(crate) fn step(&self, by: Duration) -> Result<(), String> {
         self.advance(by);
         self.run("what is due", async {
+            let mut changes = self.store().watch_flows();
             while !self.store().due_now(self.clock.now()).await.unwrap().is_empty() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                // One that came too many to tell is a change, too.
+                changes.recv().await.ok();
             }
         })
     }
 
-    /// True as soon as `is` holds; false when `work` ended first.
+    /// True as soon as `is` holds, which is of the far side and tells nobody; false when `work` ended first.
     pub(crate) fn until_either<T>(
         &self,
         work: impl Future<Output = T>,
@@ -190,7 +185,7 @@ impl World {
         })
     }
 
-    /// Both clocks, in short steps.
+    /// Both clocks, in short steps: the far sides answer on real sockets, so hours may not pass faster than an answer comes.
     fn move_on(&self) {
         let (hand, clock, sim) = (self.hand.clone(), self.clock.clone(), self.sim.clone());
         self.far.spawn(async move {
@@ -207,12 +202,17 @@ impl World {
     fn config(&self) -> Config {
         Config {
             state: self.folder.path().to_owned(),
-            plugins: Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins")),
+            plugins: Some(plugins()),
             listen: ([127, 0, 0, 1], 0).into(),
             sandbox: Sandbox { slots: 8, ..Sandbox::default() },
             flows: self.flows.clone(),
         }
     }
+}
+
+/// Where `cargo xtask plugins` puts the packed drivers.
+pub(crate) fn plugins() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins")
 }
 
 impl Drop for World {
