@@ -146,15 +146,16 @@ pub fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn dispatch(Arguments { at, format: output, command }: Arguments) -> anyhow::Result<()> {
-    // No runtime around it: it is a process that compiles and ends.
-    if let Command::CompilePlugin { input, output } = command {
-        return crate::driver::compile_child(&input, &output);
-    }
+    // Neither begins with a runtime: one compiles and ends, the other first gives up what its threads are not to have.
+    let command = match command {
+        Command::CompilePlugin { input, output } => return crate::driver::compile_child(&input, &output),
+        Command::Serve(options) => return serve::run(&options),
+        command => command,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = || Client::new(&at);
         match command {
-            Command::Serve(options) => serve::run(options).await,
             Command::Instance(command) => command.run(&client()?, output).await,
             Command::Flavor(command) => command.run(&client()?, output, catalog::FLAVORS).await,
             Command::Image(command) => command.run(&client()?, output, catalog::IMAGES).await,
@@ -184,7 +185,7 @@ fn dispatch(Arguments { at, format: output, command }: Arguments) -> anyhow::Res
             }
             Command::Backup(options) => backup::run(options, &client()?, output).await,
             Command::Restore(options) => restore::run(&options, output),
-            Command::CompilePlugin { .. } => Ok(()),
+            Command::Serve(_) | Command::CompilePlugin { .. } => Ok(()),
         }
     })
 }

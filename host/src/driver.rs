@@ -29,6 +29,6 @@ pub use call::Call;
 pub use compile::compile_child;
 pub use egress::{Certificate, Reached, Unreached};
 pub use manifest::{pack, read as read_manifest};
-pub use plugins::{Drivers, Plugin, PluginState, Refusal};
+pub use plugins::{Drivers, OWN_PROGRAM, Plugin, PluginState, Refusal};
 pub use roles::{Claimer, Composer, Deployer, Enroller, Prober};
 pub use secrets::Vault;

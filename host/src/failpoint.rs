@@ -45,6 +45,13 @@ pub(crate) fn store_fault() -> Option<String> {
     Some(std::fs::read_to_string(file).unwrap_or_default().trim().to_owned())
 }
 
+/// The folders of the files that the environment names: to be kept when others are given up.
+pub(crate) fn folders() -> Vec<std::path::PathBuf> {
+    let named = ["MOGANITE_DIE_LOG", "MOGANITE_STORE_FAULT"].map(std::env::var_os);
+    let files = named.into_iter().flatten().map(std::path::PathBuf::from);
+    files.filter_map(|file| file.parent().map(std::path::Path::to_owned)).collect()
+}
+
 fn die() -> ! {
     // Cannot fail: it is our own process.
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).ok();

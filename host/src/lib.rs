@@ -20,6 +20,8 @@ pub mod driver;
 mod failpoint;
 pub mod flow;
 #[cfg(feature = "service")]
+mod harden;
+#[cfg(feature = "service")]
 pub mod lifecycle;
 pub mod model;
 pub mod store;

@@ -11,13 +11,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("archive", &["model", "config"]),
     ("failpoint", &[]),
+    ("harden", &[]),
     ("switch", &["model"]),
     ("store", &["model", "failpoint", "switch"]),
     ("flow", &["model", "clock", "config", "store", "switch"]),
-    ("driver", &["model", "clock", "config", "failpoint", "store"]),
+    ("driver", &["model", "clock", "config", "failpoint", "harden", "store"]),
     ("lifecycle", &["model", "clock", "config", "archive", "store", "switch", "flow", "driver"]),
     ("api", &["model", "clock", "config", "store", "driver", "lifecycle"]),
-    ("cli", &["model", "clock", "config", "archive", "store", "driver", "lifecycle", "api"]),
+    ("cli", &["model", "clock", "config", "archive", "failpoint", "harden", "store", "driver", "lifecycle", "api"]),
 ];
 
 /// What only these rooms may name.
@@ -28,6 +29,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("reqwest", &["driver/egress", "cli/client"]),
     ("SystemTime", &["clock"]),
     ("Instant", &["clock"]),
+    ("landlock", &["harden"]),
 ];
 
 /// Where `unsafe` is allowed, each with its reason beside it: mapping a component that this host compiled, and the bindings that

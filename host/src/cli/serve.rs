@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::api;
 use crate::clock::Clock;
 use crate::config::{Config, Flows, Sandbox};
 use crate::driver::Drivers;
+use crate::harden::{self, Keep, Network};
 use crate::lifecycle::{Lifecycle, is_half_restored};
 use crate::store::Store;
 
@@ -67,16 +69,24 @@ enum LogFormat {
     Json,
 }
 
-pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+/// Until it is told to stop. Starts the runtime itself: what is given up is given up by the first thread, for all that follow.
+pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     log(options.log_format);
-    let mut config = options.config();
-    std::fs::create_dir_all(&config.state).with_context(|| format!("making {}", config.state.display()))?;
+    let config = options.config();
+    make_private(&config.state)?;
     // Held until the process ends, however it ends.
     let _lock = lock(&config.state)?;
     if is_half_restored(&config.state) {
         let what = format!("a restore into {} did not end", config.state.display());
         bail!(Failed::new(what, "remove what is in it, and restore again"));
     }
+    let enforced = harden::give_up_all_but(&to_keep(&config))?;
+    tracing::info!(enforced = enforced.in_words(), "hardened");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(mut config: Config) -> anyhow::Result<()> {
     let store = Store::open(&config.state)?;
     let credentials = api::may_listen(&store, &config).await?;
     let clock = Clock::system();
@@ -131,6 +141,31 @@ async fn signalled() -> anyhow::Result<()> {
         _ = terminate.recv() => Ok(()),
         interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for ctrl-c"),
     }
+}
+
+/// The files of a service: its state, the plugins that it is offered, itself to compile them, and what reaching out takes.
+fn to_keep(config: &Config) -> Keep {
+    let mut keep = Keep::for_running(Path::new(crate::driver::OWN_PROGRAM));
+    keep.for_reaching_out();
+    keep.read.extend(config.plugins.clone());
+    keep.write.push(config.state.clone());
+    #[cfg(feature = "failpoints")]
+    keep.write.extend(crate::failpoint::folders());
+    keep.network = Network::Serve(config.listen.port());
+    keep
+}
+
+/// The folder holds keys and what users sent: its owner's alone. One that is open to others is theirs to close, since somebody else may
+/// rely on it.
+fn make_private(state: &Path) -> anyhow::Result<()> {
+    let making = || format!("making {}", state.display());
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state).with_context(making)?;
+    let mode = std::fs::metadata(state).with_context(making)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let what = format!("the state folder {} is open to others (mode {:o})", state.display(), mode & 0o777);
+        bail!(Failed::new(what, format!("chmod 700 {}", state.display())));
+    }
+    Ok(())
 }
 
 /// One `serve` per folder: two would both run the flows.

@@ -3,7 +3,8 @@
 //! A hostile component can make a compiler slow or large; in a child it costs the child. The service itself never
 //! compiles: it maps files that its own child wrote.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::{Refusal, engine, text};
+use crate::harden::{Keep, give_up_all_but};
 use crate::model::Digest;
 
 /// Bytes of memory that the child may write to. A driver of 650 KB was seen to take 56 MB. Address space is no measure:
@@ -31,9 +33,11 @@ pub(super) struct Compiler {
     pub(super) limit: std::time::Duration,
 }
 
-/// The body of the hidden subcommand `compile-plugin`: `input`, a file named by its digest, is compiled to `output`.
+/// The body of the hidden subcommand `compile-plugin`: `input`, a file named by its digest, is compiled to `output`, a file that is there
+/// already. Whatever the component does to the compiler, this process reads the one and writes the other, and nothing else.
 pub fn compile_child(input: &Path, output: &Path) -> anyhow::Result<()> {
     limit_memory(MEMORY).context("limiting the memory of this process")?;
+    give_up_all_but(&Keep { read: vec![input.into()], write: vec![output.into()], ..Keep::default() })?;
     compile(input, output)
 }
 
@@ -65,6 +69,9 @@ impl Compiler {
     }
 
     async fn run(&self, input: &Path, output: &Path) -> Result<(), Refusal> {
+        // Made here: the child may not make files.
+        let making = OpenOptions::new().write(true).create_new(true).mode(0o600).open(output);
+        making.map_err(|error| refused(format!("{} is not made: {error}", output.display())))?;
         let mut child = Command::new(&self.program)
             .arg("compile-plugin")
             .args([input, output])
@@ -170,10 +177,11 @@ mod tests {
             let limit = std::time::Duration::from_millis(limit);
             Compiler { program, folder: folder.path().into(), limit }
         };
-        let endless = compiler("exec /bin/sleep 60", "endless", 50).run(Path::new("in"), Path::new("out")).await;
+        let out = |name: &str| folder.path().join(name);
+        let endless = compiler("exec /bin/sleep 60", "endless", 50).run(Path::new("in"), &out("a")).await;
         assert!(endless.is_err_and(|r| r.message.contains("took longer")));
-        let failing =
-            compiler("echo no such opcode >&2; exit 3", "failing", 5_000).run(Path::new("in"), Path::new("out")).await;
+        let failing = compiler("echo no such opcode >&2; exit 3", "failing", 5_000);
+        let failing = failing.run(Path::new("in"), &out("b")).await;
         assert!(failing.is_err_and(|r| r.message.contains("no such opcode")));
     }
 }

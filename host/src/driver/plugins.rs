@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use anyhow::Context as _;
 use bytes::Bytes;
 
 use super::egress::reach;
@@ -17,6 +16,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::model::{Digest, Endpoint, Fault, Manifest, Revision, RevisionId, Role};
 use crate::store::Store;
+
+/// The program that runs, also after an upgrade put another file in its place.
+pub const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// The plugins of this host, and everything that their calls share. Cheap to clone.
 #[derive(Clone)]
@@ -60,8 +62,7 @@ impl Refusal {
 impl Drivers {
     /// Engine, pool and ticker; nothing is read or compiled yet. Compiles with this program.
     pub async fn open(config: &Config, store: Store, clock: Clock) -> Result<Self, anyhow::Error> {
-        let program = std::env::current_exe().context("which program is this")?;
-        Self::open_with(config, store, clock, program).await
+        Self::open_with(config, store, clock, OWN_PROGRAM.into()).await
     }
 
     /// The same, with another program that understands `compile-plugin IN OUT`.

@@ -81,6 +81,8 @@ fn snapshot(database: &Path, to: &Path) -> Result<Snapshot> {
     // Not one of the readers: those are kept from writing anything, a copy included.
     let db = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(std::time::Duration::from_secs(5))?;
+    // The service writes nowhere but in its own folder.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
     let name = to.to_str().ok_or_else(|| Error::Refused("the state folder's name is no UTF-8".into()))?;
     db.execute("VACUUM INTO ?1", params![name])?;
     drop(db);

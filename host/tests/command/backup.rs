@@ -9,9 +9,7 @@ use super::{Serving, command, err, out, serve};
 
 /// A service with one secret and one image.
 fn furnished(folder: &Path) -> Serving {
-    let state = folder.join("state");
-    std::fs::create_dir(&state).unwrap();
-    let serving = Serving::start(&state);
+    let serving = Serving::start(&folder.join("state"));
     let value = folder.join("value");
     std::fs::write(&value, "canary-2342\n").unwrap();
     assert!(serving.run(&["secret", "set", "bmc", "--from-file", text(&value)]).status.success());

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod backup;
+mod hardening;
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -45,6 +47,10 @@ fn command(words: &[&str]) -> Command {
 }
 
 fn serve(state: &Path, listen: &str) -> Command {
+    if state.exists() {
+        // As `serve` itself would have made it.
+        std::fs::set_permissions(state, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
     command(&["serve", "--listen", listen, "--state", state.to_str().unwrap()])
 }
 

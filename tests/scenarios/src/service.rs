@@ -1,5 +1,6 @@
 //! `moganite serve` in a process of its own, on a state folder that outlives it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -86,6 +87,8 @@ impl Service {
             format!("--observe-every-ms={}", patience.observe_every.as_millis()),
         ];
         words.extend(more.iter().map(ToString::to_string));
+        // As `serve` would make it; here it is there already.
+        std::fs::set_permissions(state, std::fs::Permissions::from_mode(0o700))?;
         compiled::lend(state)?;
         let log = state.join("../service.log");
         let mut process = Process::spawn(&binary(program.name)?, &words, &program.environment, &log)?;

@@ -1,0 +1,103 @@
+//! What `serve` gives up on this system, and the unit that fences it in once more.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use super::{PROGRAM, Serving, command, err};
+
+/// Tenths of the exposure that `systemd-analyze security` says, at most. Lower is tighter.
+const EXPOSURE: &str = "16";
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_state_folder_is_made_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("deep/state");
+    drop(Serving::start(&state));
+    assert_eq!(mode(&state), 0o700);
+    for file in std::fs::read_dir(&state).unwrap().flatten() {
+        assert!(file.file_name() != "secret.key" || mode(&file.path()) == 0o600);
+    }
+}
+
+#[test]
+fn a_state_folder_that_is_open_to_others_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o750)).unwrap();
+    let refused = command(&["serve", "--state", folder.path().to_str().unwrap()]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(err(&refused).contains("open to others (mode 750)"), "{}", err(&refused));
+    assert!(err(&refused).contains(&format!("to do: chmod 700 {}", folder.path().display())), "{}", err(&refused));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made in it");
+}
+
+#[test]
+fn every_thread_of_a_running_service_has_given_up_new_privileges() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path());
+    let threads = std::fs::read_dir(format!("/proc/{}/task", serving.child.id())).unwrap();
+    let statuses = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap());
+    let statuses: Vec<_> = statuses.collect();
+    assert!(statuses.len() > 2, "one thread is no runtime");
+    assert!(statuses.iter().all(|status| status.contains("NoNewPrivs:\t1")), "{statuses:?}");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serving.child.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
+
+/// What a component that took over the compiler would try: a file beside the one that it is to write.
+#[test]
+fn the_compiling_child_writes_the_file_that_is_there_and_makes_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/plugins/misbehave.wasm")).unwrap();
+    let input = folder.path().join(format!("{}.wasm", moganite::model::Digest::of(&component).hex()));
+    std::fs::write(&input, component).unwrap();
+    let (there, other) = (folder.path().join("there"), folder.path().join("other"));
+    std::fs::write(&there, "").unwrap();
+    let compile = |output: &Path| {
+        command(&["compile-plugin", input.to_str().unwrap(), output.to_str().unwrap()]).output().unwrap()
+    };
+    let refused = compile(&other);
+    if refused.status.success() {
+        println!("not tried further: this kernel has no landlock");
+        return;
+    }
+    assert!(err(&refused).contains("Permission denied"), "{}", err(&refused));
+    assert!(!other.exists());
+    let compiled = compile(&there);
+    assert!(compiled.status.success(), "{}", err(&compiled));
+    assert!(std::fs::metadata(&there).unwrap().len() > 0);
+}
+
+#[test]
+fn the_unit_is_one_that_systemd_takes_and_calls_tight() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        println!("not tried: systemd-analyze is not here");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("moganite.service");
+    let unit = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/moganite.service")).unwrap();
+    let analyzed = |unit: &str, words: &[&str]| {
+        std::fs::write(&file, unit).unwrap();
+        let output = Command::new("systemd-analyze").args(words).arg(&file).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &err(&output))
+    };
+    // It looks whether the program is there.
+    let here = unit.replace("/usr/bin/moganite", PROGRAM);
+    let (good, said) = analyzed(&here, &["verify", "--man=no"]);
+    assert!(good && !said.contains("moganite.service"), "{said}");
+    let (_, said) =
+        analyzed(&here.replace("RestrictRealtime=yes", "RestrictRealtime=sometimes"), &["verify", "--man=no"]);
+    assert!(said.contains("moganite.service"), "a wrong value is said: {said}");
+
+    let security = ["security", "--offline=true", "--no-pager", "--threshold", EXPOSURE];
+    let (tight, said) = analyzed(&here, &security);
+    assert!(tight, "{said}");
+    let (tight, _) = analyzed(&here.replace("CapabilityBoundingSet=\n", "").replace("PrivateUsers=yes", ""), &security);
+    assert!(!tight, "a unit that keeps capabilities is not called tight");
+}
