@@ -27,7 +27,7 @@ pub(crate) struct Fill {
 
 /// Fills a folder, then dies as a crash does: the journal stays behind.
 pub(crate) async fn fill(folder: &Path, fill: Fill) -> Result<Figures> {
-    let engine = Arc::new(Engine::open(folder, Arc::new(|| ()))?);
+    let engine = Arc::new(Engine::open(folder, Arc::new(|_| ()))?);
     let begun = Moment::now();
     // The finished ones are the oldest, as in life.
     write(&engine, fill.finished, Phase::Done, None).await?;
@@ -45,7 +45,7 @@ async fn write(engine: &Arc<Engine>, flows: usize, phase: Phase, wake: Option<i6
             .map(|_| {
                 let engine = engine.clone();
                 tokio::spawn(async move {
-                    let mut new = engine.new_flow();
+                    let mut new = engine.new_flow(0);
                     new.flow.position = Position { phase, task: 2, attempt: 1, round: 1 };
                     new.flow.wake = wake.map(|after| new.flow.created_at + after);
                     engine.store.write(Lane::Flow, new).await
@@ -63,7 +63,7 @@ async fn write(engine: &Arc<Engine>, flows: usize, phase: Phase, wake: Option<i6
 /// From the start of the process until every unfinished flow counts its lost try, durably, and the first one was called; how long
 /// the longest read took meanwhile. Then it dies, or runs them all to their end.
 pub(crate) async fn recover(folder: &Path, start: Moment, to_the_end: bool, unfinished: u64) -> Result<Figures> {
-    let engine = Arc::new(Engine::open(folder, Arc::new(|| ()))?);
+    let engine = Arc::new(Engine::open(folder, Arc::new(|_| ()))?);
     let opened = start.seconds();
     let reads = {
         let engine = engine.clone();
@@ -103,7 +103,7 @@ pub(crate) async fn recover(folder: &Path, start: Moment, to_the_end: bool, unfi
 
 /// Memory of a service whose flows all wait.
 pub(crate) async fn park(folder: &Path) -> Result<Figures> {
-    let engine = Engine::open(folder, Arc::new(|| ()))?;
+    let engine = Engine::open(folder, Arc::new(|_| ()))?;
     let (_stop, stopped) = watch::channel(false);
     let runner = engine.runner();
     runner.take_over().await?;

@@ -10,7 +10,7 @@ use moganite::config::Flows;
 use moganite::flow::{Book, Runner};
 use moganite::model::{Name, Site};
 use moganite::store::{BeginFlow, Lane, PutSession, Store};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::{Moment, pause};
 use crate::figures::{Figures, quantile};
@@ -49,45 +49,40 @@ impl Engine {
     }
 
     /// A new flow, due at once.
-    pub(crate) fn new_flow(&self) -> BeginFlow {
-        let (flow, event) = work::flow(&self.book, &self.site, &self.project, self.clock.now());
-        BeginFlow { flow, event, effects: Vec::new() }
+    pub(crate) fn new_flow(&self, number: usize) -> Box<BeginFlow> {
+        let (flow, event) = work::flow(&self.book, &self.site, &self.project, number, self.clock.now());
+        Box::new(BeginFlow { flow, event, effects: Vec::new() })
     }
 
-    pub(crate) async fn begin(&self) -> Result<()> {
-        Ok(self.store.write(Lane::Interactive, self.new_flow()).await?)
+    pub(crate) async fn begin(&self, number: usize) -> Result<()> {
+        Ok(self.store.write(Lane::Interactive, self.new_flow(number)).await?)
     }
 }
 
 /// So many flows at once for so long: rates, CPU time and bytes of a transition, the wait of a small write beside them.
 pub(crate) async fn many(folder: &Path, at_once: usize, seconds: f64) -> Result<Figures> {
-    let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
-    let engine = Arc::new(Engine::open(folder, Arc::new(move || ended.send(()).unwrap_or_default()))?);
+    let ended: Arc<Vec<Notify>> = Arc::new((0..at_once).map(|_| Notify::new()).collect());
+    let engine = {
+        let ended = ended.clone();
+        Arc::new(Engine::open(folder, Arc::new(move |number| ended[number].notify_one()))?)
+    };
     let (stop, stopped) = watch::channel(false);
     let runner = engine.runner();
     let running = tokio::spawn(async move { runner.run(stopped).await });
     let begun = Arc::new(AtomicU64::new(0));
     let over = Arc::new(AtomicBool::new(false));
-    let begin = {
-        let (engine, begun) = (engine.clone(), begun.clone());
-        move || {
-            let (engine, begun) = (engine.clone(), begun.clone());
-            tokio::spawn(async move { engine.begin().await.map(|()| begun.fetch_add(1, Ordering::Relaxed)) })
-        }
-    };
-    for _ in 0..at_once {
-        drop(begin());
-    }
-    let next = {
-        let (over, begin) = (over.clone(), begin);
+    for number in 0..at_once {
+        let (engine, ended, begun, over) = (engine.clone(), ended.clone(), begun.clone(), over.clone());
         tokio::spawn(async move {
-            while let Some(()) = ends.recv().await {
-                if !over.load(Ordering::Relaxed) {
-                    drop(begin());
+            while !over.load(Ordering::Relaxed) {
+                // What cannot be begun is missing at the end, where all are waited for.
+                if engine.begin(number).await.is_ok() {
+                    begun.fetch_add(1, Ordering::Relaxed);
                 }
+                ended[number].notified().await;
             }
-        })
-    };
+        });
+    }
     until(|| engine.calls.last() >= at_once as u64, "the first flows end").await?;
 
     let from = Mark::now(&engine, &begun);
@@ -98,7 +93,6 @@ pub(crate) async fn many(folder: &Path, at_once: usize, seconds: f64) -> Result<
     until(|| engine.calls.last() == begun.load(Ordering::Relaxed), "the last flows end").await?;
     stop.send(true).ok();
     running.await.ok();
-    next.abort();
     let flows = begun.load(Ordering::Relaxed) as f64;
     drop(engine);
 
@@ -121,7 +115,7 @@ pub(crate) async fn many(folder: &Path, at_once: usize, seconds: f64) -> Result<
 
 /// One flow after the other, each begun when the one before is durable to its end.
 pub(crate) async fn alone(folder: &Path, seconds: f64) -> Result<Figures> {
-    let engine = Engine::open(folder, Arc::new(|| ()))?;
+    let engine = Engine::open(folder, Arc::new(|_| ()))?;
     let (_stop, stopped) = watch::channel(false);
     let runner = engine.runner();
     let running = tokio::spawn(async move { runner.run(stopped).await });
@@ -130,7 +124,7 @@ pub(crate) async fn alone(folder: &Path, seconds: f64) -> Result<Figures> {
     let mut each = Vec::new();
     while begun.seconds() < seconds {
         let one = Moment::now();
-        engine.begin().await?;
+        engine.begin(0).await?;
         for _ in 0..=TASKS.len() {
             changes.recv().await?;
         }

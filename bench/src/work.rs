@@ -30,11 +30,12 @@ impl Calls {
     }
 }
 
-/// Called in the last task of each flow.
-pub(crate) type Then = Arc<dyn Fn() + Send + Sync>;
+/// Called in the last task of each flow with the number that the flow was begun with.
+pub(crate) type Then = Arc<dyn Fn(usize) + Send + Sync>;
 
 #[derive(Serialize, Deserialize)]
 struct State {
+    /// A number, filled up with noughts.
     asked: String,
     answers: Vec<String>,
 }
@@ -61,7 +62,7 @@ impl Task<State> for Nothing {
         cx.note("n".repeat(96));
         if let Some(then) = &self.then {
             self.calls.last.fetch_add(1, Ordering::Relaxed);
-            then();
+            then(state.asked.parse().unwrap_or_default());
         }
         Outcome::Done
     }
@@ -82,8 +83,8 @@ pub(crate) fn book(calls: &Arc<Calls>, then: Then) -> Book {
 }
 
 /// A new flow that is due at once, with its first line.
-pub(crate) fn flow(book: &Book, site: &Site, project: &Name, now: i64) -> (Flow, Event) {
-    let state = State { asked: "s".repeat(34), answers: Vec::with_capacity(TASKS.len()) };
+pub(crate) fn flow(book: &Book, site: &Site, project: &Name, number: usize, now: i64) -> (Flow, Event) {
+    let state = State { asked: format!("{number:034}"), answers: Vec::with_capacity(TASKS.len()) };
     // A struct of strings is always JSON.
     let state = serde_json::to_vec(&state).unwrap_or_default();
     let (flow, event, _) =

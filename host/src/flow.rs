@@ -8,6 +8,7 @@
 //! `advance.rs` alone decides what comes next, without clock or IO. `list.rs` is how a flow reads in code. No driver is known here.
 
 mod advance;
+mod calls;
 mod list;
 mod runner;
 mod story;

@@ -6,6 +6,9 @@
 //! `cli` the command line. Imports point down this list, never up; `tests/layers.rs` holds them to it. The feature `service`,
 //! on by default, is `driver` and all above.
 
+// Without the service nobody asks for what only the service asks for.
+#![cfg_attr(not(feature = "service"), allow(dead_code))]
+
 #[cfg(feature = "service")]
 pub mod api;
 #[cfg(feature = "service")]

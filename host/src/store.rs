@@ -1,6 +1,6 @@
 //! The only SQL: SQLite, one writer that commits many callers' operations together, readers beside it.
 //!
-//! A write is a typed [`Operation`]: a few guarded statements in a savepoint, the guard first. Its answer comes after the commit is
+//! A write is a typed [`Operation`]: a few guarded statements, the guard first. Its answer comes after the commit is
 //! durable. `writer.rs` has the group commit, the other files one table each.
 
 mod audit;
@@ -8,6 +8,7 @@ mod backends;
 mod backup;
 mod begin;
 mod catalog;
+mod due;
 mod effects;
 mod flows;
 mod holdings;
@@ -33,7 +34,7 @@ mod trouble;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::Notify;
@@ -42,8 +43,9 @@ pub use backends::WriteRevision;
 pub use backup::{HandOut, Restored, Snapshot, restored};
 pub use begin::BeginFlow;
 pub use catalog::{Catalog, Remove};
+pub use due::Due;
 pub use effects::{Effect, Intent};
-pub use flows::{FlowUpdate, Transition};
+pub use flows::{FlowUpdate, Moved, Transition};
 pub use holdings::{HoldingFilter, Undone};
 pub use instances::{CreateInstance, Created, DeleteInstance, Deleting, InstanceChange, StartFlow, Started};
 pub use observed::{Watched, WriteObserved};
@@ -61,6 +63,8 @@ pub use site::SCHEMA;
 pub use sweeps::EndLook;
 pub use trouble::Trouble;
 pub use writer::{Lane, Operation};
+
+use crate::model::FlowId;
 
 /// What a write or a read can say beside its answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -106,8 +110,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Store {
     writer: writer::Writer,
     readers: Arc<reader::Readers>,
-    flows_changed: Arc<Notify>,
-    changes: tokio::sync::broadcast::Sender<crate::model::FlowId>,
+    awake: Arc<Awake>,
+    changes: tokio::sync::broadcast::Sender<FlowId>,
     /// Where the one snapshot goes that is made at a time.
     snapshot: Arc<Mutex<PathBuf>>,
 }
@@ -121,7 +125,7 @@ impl Store {
         Ok(Self {
             readers: Arc::new(reader::Readers::new(path)),
             writer: writer::Writer::spawn(connection),
-            flows_changed: Arc::new(Notify::new()),
+            awake: Arc::default(),
             changes: tokio::sync::broadcast::channel(1024).0,
             snapshot: Arc::new(Mutex::new(folder.join("snapshot.db"))),
         })
@@ -129,16 +133,26 @@ impl Store {
 
     /// Applies one operation and answers when it is durable.
     pub async fn write<O: Operation>(&self, lane: Lane, operation: O) -> Result<O::Answer> {
-        let (touched, wakes) = (operation.flow(), operation.wakes_flows());
+        let (touched, wakes, only) = (operation.flow(), operation.wakes_flows(), operation.wakes_only());
         let answer = self.writer.write(lane, operation).await?;
         if wakes {
-            self.flows_changed.notify_one();
+            self.awake.add(only);
         }
         if let Some(flow) = touched {
-            // Nobody listens most of the time.
-            self.changes.send(flow).ok();
+            self.flow_moved(flow, false);
         }
         Ok(answer)
+    }
+
+    /// Tells those who watch; and the runner, when other flows are due by it.
+    fn flow_moved(&self, flow: FlowId, wakes_others: bool) {
+        if wakes_others {
+            self.awake.add(None);
+        }
+        if self.changes.receiver_count() > 0 {
+            // The last who listened may just have gone.
+            self.changes.send(flow).ok();
+        }
     }
 
     /// Reads on a connection of its own: sees what was durable when it began.
@@ -153,18 +167,63 @@ impl Store {
         }
     }
 
-    /// Returns after a write that touched a flow. For the runner alone.
-    pub async fn flows_changed(&self) {
-        self.flows_changed.notified().await;
+    /// Returns after a write by which a flow may be due. For the runner alone.
+    pub async fn flows_woke(&self) {
+        self.awake.bell.notified().await;
+    }
+
+    /// This flow may be due, as after a write. For the runner alone.
+    pub fn wake(&self, flow: FlowId) {
+        self.awake.add(Some(flow));
+    }
+
+    /// Which flows those are since this was asked last. For the runner alone.
+    pub fn take_woken(&self) -> Woken {
+        std::mem::take(&mut *self.awake.lock())
     }
 
     /// The flows that change from now on.
-    pub fn watch_flows(&self) -> tokio::sync::broadcast::Receiver<crate::model::FlowId> {
+    pub fn watch_flows(&self) -> tokio::sync::broadcast::Receiver<FlowId> {
         self.changes.subscribe()
     }
 
     /// How many commits the writer made since it was opened.
     pub fn commits(&self) -> u64 {
         self.writer.commits()
+    }
+}
+
+/// Flows that are named until the runner asks, at most.
+const NAMED: usize = 16_384;
+
+/// Flows that may be due.
+#[derive(Debug, Default)]
+pub struct Woken {
+    pub flows: Vec<FlowId>,
+    /// Others too: whichever the store says.
+    pub others: bool,
+}
+
+#[derive(Default)]
+struct Awake {
+    woken: Mutex<Woken>,
+    bell: Notify,
+}
+
+impl Awake {
+    fn lock(&self) -> MutexGuard<'_, Woken> {
+        // A list of names stays whole whoever panics.
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// None: whichever.
+    fn add(&self, flow: Option<FlowId>) {
+        let mut woken = self.lock();
+        match flow {
+            Some(flow) if woken.flows.len() < NAMED => woken.flows.push(flow),
+            _ => woken.others = true,
+        }
+        drop(woken);
+        self.bell.notify_one();
     }
 }

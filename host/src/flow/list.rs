@@ -1,5 +1,6 @@
 //! How a flow reads in code: a list of tasks over one typed state, and what the instance becomes when it ends.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -131,14 +132,27 @@ impl Book {
     }
 }
 
+/// A state as its list reads it.
+pub(super) type Typed = Box<dyn Any + Send + Sync>;
+
 /// A list with its state's type hidden: what the runner sees.
 #[async_trait]
 pub(super) trait Page: Send + Sync {
     fn names(&self, round: u32) -> Vec<&'static str>;
+    fn task_name(&self, round: u32, task: usize) -> Option<&'static str> {
+        self.names(round).get(task).copied()
+    }
+    fn count(&self, round: u32) -> usize {
+        self.names(round).len()
+    }
     fn again(&self, state: &[u8], round: u32, cause: &Fault) -> Option<u32>;
     fn turns(&self) -> bool;
     fn is_patient(&self) -> bool;
     fn begin(&self, begin: &Begin, state: &[u8]) -> Vec<Effect>;
+    /// As [`Self::begin`], with the state as the call before left it, where that is known: reading it again takes as long as the call.
+    fn begin_after(&self, begin: &Begin, state: &[u8], _left: Option<&Typed>) -> Vec<Effect> {
+        self.begin(begin, state)
+    }
     async fn call(&self, cx: &mut Cx, state: &mut Vec<u8>) -> Outcome;
     fn end(&self, instance: InstanceId, state: &[u8], phase: Phase, fault: Option<&Fault>) -> Vec<Effect>;
 }
@@ -147,6 +161,14 @@ pub(super) trait Page: Send + Sync {
 impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> Page for List<S> {
     fn names(&self, round: u32) -> Vec<&'static str> {
         self.tasks_of(round).iter().map(|task| task.name()).collect()
+    }
+
+    fn task_name(&self, round: u32, task: usize) -> Option<&'static str> {
+        self.tasks_of(round).get(task).map(|task| task.name())
+    }
+
+    fn count(&self, round: u32) -> usize {
+        self.tasks_of(round).len()
     }
 
     fn again(&self, state: &[u8], round: u32, cause: &Fault) -> Option<u32> {
@@ -169,11 +191,19 @@ impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> Page for List<S> {
         }
     }
 
+    fn begin_after(&self, begin: &Begin, state: &[u8], left: Option<&Typed>) -> Vec<Effect> {
+        match (self.tasks_of(begin.round).get(begin.task), left.and_then(|left| left.downcast_ref::<S>())) {
+            (Some(task), Some(state)) => task.begin(begin, state),
+            _ => self.begin(begin, state),
+        }
+    }
+
     async fn call(&self, cx: &mut Cx, state: &mut Vec<u8>) -> Outcome {
         let Some(task) = self.tasks_of(cx.at.round).get(cx.at.task) else {
             return unreadable(format!("{} version {} has no task {}", self.kind, self.version, cx.at.task));
         };
-        let mut typed: S = match serde_json::from_slice(state) {
+        let known = cx.left.state.take().and_then(|typed| typed.downcast::<S>().ok());
+        let mut typed: S = match known.map_or_else(|| serde_json::from_slice(state), |typed| Ok(*typed)) {
             Ok(typed) => typed,
             Err(error) => {
                 return unreadable(format!(
@@ -190,6 +220,7 @@ impl<S: Serialize + DeserializeOwned + Send + Sync + 'static> Page for List<S> {
             Ok(bytes) => *state = bytes,
             Err(error) => return unreadable(format!("the state of {} cannot be written: {error}", self.kind)),
         }
+        cx.left.state = Some(Box::new(typed));
         outcome
     }
 

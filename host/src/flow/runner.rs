@@ -1,15 +1,17 @@
 //! The loop: asks the store what is due, calls the task, asks `advance`, commits. Recovery is the same question.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::advance::{Limits, Next, Signals, Wake, advance};
-use super::list::{Book, Page};
+use super::calls::Calls;
+use super::list::{Book, Page, Typed};
 use super::story;
 use super::task::{Begin, Cx, Left, Outcome};
 use crate::clock::Clock;
@@ -18,7 +20,7 @@ use crate::model::{
     Direction, Event, EventKind, Fault, FaultKind, Flow, FlowId, InstanceId, Millis, Name, Phase, Position, Progress,
     Role, Site,
 };
-use crate::store::{self, Effect, FlowUpdate, Store, Transition};
+use crate::store::{self, Due, Effect, FlowUpdate, Moved, Store, Transition};
 
 /// How patient all flows are.
 pub type Patience = Flows;
@@ -34,11 +36,36 @@ struct Inner {
     site: Site,
     patience: Patience,
     room: Arc<Semaphore>,
-    /// Flows with a call under way, and the backend that it goes to: due in the store, and not to be called twice.
-    under_way: Mutex<HashMap<FlowId, Option<Name>>>,
+    calls: Calls,
     /// Flows with a call whose outcome could not be stored: its next try is not the first.
     lost: Mutex<HashSet<FlowId>>,
-    one_ended: Notify,
+    /// The store is to be asked for everything that is due, and not only for what was named.
+    look: AtomicBool,
+    /// The earliest wake of what rests; [`Millis::MAX`] for never.
+    soonest: AtomicI64,
+    /// A call ended, or there is a reason to look.
+    bell: Notify,
+}
+
+/// Flows that may be due, the longest first. Their rows are read before they are called.
+#[derive(Default)]
+struct Ready {
+    flows: VecDeque<Due>,
+    /// The store has more than are named here.
+    more: bool,
+}
+
+/// A flow that nobody else calls, with its place among the calls.
+type Claimed = (FlowId, OwnedSemaphorePermit);
+
+/// How a flow stands after a commit.
+enum Stands {
+    /// Due again at once.
+    Due,
+    /// Due when others made room, or whenever the store says.
+    Waits,
+    /// Due then, or never.
+    Rests(Option<Millis>),
 }
 
 /// The row, the first line and the first effects of a new flow, for the commit that makes it.
@@ -57,6 +84,7 @@ pub fn first(
     let task = book.tasks(kind, version, 1).first().copied().unwrap_or_default();
     let flow = Flow {
         id,
+        row: 0,
         kind: kind.to_owned(),
         version,
         project,
@@ -97,6 +125,7 @@ pub fn first(
 impl Runner {
     pub fn new(store: Store, book: Book, clock: Clock, site: Site, patience: Patience) -> Self {
         let room = Arc::new(Semaphore::new(patience.at_once));
+        let calls = Calls::new(patience.at_once_per_backend);
         Self(Arc::new(Inner {
             store,
             book,
@@ -104,9 +133,11 @@ impl Runner {
             site,
             patience,
             room,
-            under_way: Mutex::default(),
+            calls,
             lost: Mutex::default(),
-            one_ended: Notify::new(),
+            look: AtomicBool::new(true),
+            soonest: AtomicI64::new(Millis::MAX),
+            bell: Notify::new(),
         }))
     }
 
@@ -124,7 +155,7 @@ impl Runner {
         let mut effects = written_off(&page.begin(&begin, &flow.state));
         effects.extend(also);
         let left = Left { effects, note: Some(note.to_owned()), kind: Some(EventKind::Skipped), ..Left::default() };
-        Some(self.0.transition(&flow, Some(&page), Outcome::Done, flow.state.clone(), left).0)
+        Some(self.0.transition(&flow, Some(&page), Outcome::Done, (flow.state.clone(), None), left))
     }
 
     /// The end of a flow that rests, whatever it still holds. None: it does not rest.
@@ -134,7 +165,7 @@ impl Runner {
             Left { effects: also, note: Some(note.to_owned()), kind: Some(EventKind::Abandoned), ..Left::default() };
         // As if it came to rest once more: that begins no other task.
         let why = flow.fault.clone().unwrap_or_else(|| Fault::new(FaultKind::Broken, note));
-        let (mut end, _) = self.0.transition(&at, Some(&page), Outcome::Fail(why), at.state.clone(), left);
+        let mut end = self.0.transition(&at, Some(&page), Outcome::Fail(why), (at.state.clone(), None), left);
         let phase = if page.turns() { Phase::Reverted } else { Phase::Done };
         end.update.position = Position { phase, ..flow.position };
         (end.update.wake, end.update.task_over) = (None, true);
@@ -161,18 +192,21 @@ impl Runner {
 
     /// Runs what is due until `stop` says so; calls under way are cut, as a crash would cut them.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
+        let inner = &self.0;
+        let mut ready = Ready::default();
         loop {
-            let wake = match self.start_due().await {
-                Ok(wake) => wake,
+            let wake = match self.start_ready(&mut ready).await {
+                Ok(()) => Some(inner.soonest.load(Ordering::Acquire)).filter(|wake| *wake < Millis::MAX),
                 Err(error) => {
                     tracing::error!(%error, "the store does not say which flows are due; asking again in a second");
-                    Some(self.0.clock.now() + 1_000)
+                    inner.look.store(true, Ordering::Release);
+                    Some(inner.clock.now() + 1_000)
                 }
             };
             tokio::select! {
-                () = self.0.store.flows_changed() => (),
-                () = self.0.one_ended.notified() => (),
-                () = until(&self.0.clock, wake) => (),
+                () = inner.store.flows_woke() => (),
+                () = inner.bell.notified() => (),
+                () = until(&inner.clock, wake) => inner.look.store(true, Ordering::Release),
                 stopped = stop.wait_for(|stop| *stop) => {
                     // The sender gone means the service is gone.
                     stopped.ok();
@@ -182,31 +216,50 @@ impl Runner {
         }
     }
 
-    /// Starts a call for each flow that is due and has none, as far as there is room; answers when to look again.
-    async fn start_due(&self) -> store::Result<Option<Millis>> {
+    /// Starts a call for each flow that is due and has none, as far as there is room.
+    async fn start_ready(&self, ready: &mut Ready) -> store::Result<()> {
+        let inner = &self.0;
+        loop {
+            inner.hear(ready);
+            if inner.look.swap(false, Ordering::AcqRel) {
+                inner.look(ready).await?;
+            }
+            let claimed = inner.claim(ready);
+            if !claimed.is_empty() {
+                self.start(claimed).await?;
+            } else if ready.flows.is_empty() && ready.more && inner.room.available_permits() > 0 {
+                inner.look.store(true, Ordering::Release);
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads the rows, now that nobody else calls them, and calls those that are due.
+    async fn start(&self, claimed: Vec<Claimed>) -> store::Result<()> {
         let inner = &self.0;
         let now = inner.clock.now();
-        let (under_way, full) = inner.calls();
-        for flow in inner.store.due_flows(now, under_way + inner.patience.at_once, &full).await? {
-            let Ok(room) = inner.room.clone().try_acquire_owned() else { break };
-            if !inner.has_room_at(flow.backend.as_ref()) || !inner.begins(&flow) {
-                continue;
-            }
-            let runner = self.clone();
-            tokio::spawn(async move {
-                let id = flow.id;
-                // The row may have been read before the last call of it was stored.
-                if let Ok(Some(now)) = runner.0.store.flow(id).await
-                    && now.revision == flow.revision
-                {
-                    runner.0.run_while_due(flow).await;
+        let found = inner.store.flows_now(claimed.iter().map(|(id, _)| *id).collect(), now).await;
+        let failed = found.as_ref().err().cloned();
+        let mut found: HashMap<FlowId, (Flow, bool)> =
+            found.unwrap_or_default().into_iter().map(|(flow, due)| (flow.id, (flow, due))).collect();
+        for (id, room) in claimed {
+            match found.remove(&id) {
+                Some((flow, true)) if inner.calls.goes_on(id, flow.backend.as_ref()) => {
+                    let runner = self.clone();
+                    let flow = Box::new(flow);
+                    tokio::spawn(async move {
+                        let wake = runner.0.run_while_due(flow).await;
+                        runner.0.end(id, wake);
+                        drop(room);
+                        runner.0.bell.notify_one();
+                    });
                 }
-                runner.0.under_way().remove(&id);
-                drop(room);
-                runner.0.one_ended.notify_one();
-            });
+                Some((flow, false)) => inner.end(id, flow.wake.filter(|wake| *wake > now)),
+                _ => inner.end(id, None),
+            }
         }
-        inner.store.next_wake(now).await
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -223,83 +276,114 @@ impl Inner {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn under_way(&self) -> std::sync::MutexGuard<'_, HashMap<FlowId, Option<Name>>> {
-        // A panicking task leaves the map whole.
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many calls are under way, and the backends that have as many as they may.
-    fn calls(&self) -> (usize, Vec<Name>) {
-        let under_way = self.under_way();
-        let mut of: HashMap<&Name, usize> = HashMap::new();
-        for backend in under_way.values().flatten() {
-            *of.entry(backend).or_default() += 1;
+    /// Takes in what writes named. What has a call under way is looked at when that ends.
+    fn hear(&self, ready: &mut Ready) {
+        let woken = self.store.take_woken();
+        if woken.others {
+            self.look.store(true, Ordering::Release);
         }
-        let full = of.into_iter().filter(|(_, calls)| *calls >= self.patience.at_once_per_backend);
-        (under_way.len(), full.map(|(backend, _)| backend.clone()).collect())
-    }
-
-    /// A backend that does not answer must not take every place.
-    fn has_room_at(&self, backend: Option<&Name>) -> bool {
-        let Some(backend) = backend else { return true };
-        let calls = self.under_way().values().flatten().filter(|other| *other == backend).count();
-        calls < self.patience.at_once_per_backend
-    }
-
-    /// False when a call of it is under way.
-    fn begins(&self, flow: &Flow) -> bool {
-        match self.under_way().entry(flow.id) {
-            std::collections::hash_map::Entry::Occupied(_) => false,
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(flow.backend.clone());
-                true
+        for id in woken.flows {
+            if ready.flows.len() >= self.patience.at_once * 16 {
+                ready.more = true;
+            } else if !self.calls.name(id) {
+                ready.flows.push_back(Due { id, backend: None });
             }
         }
     }
 
-    /// Whether the call that follows at once may take the place of the one that ended.
-    fn goes_on(&self, flow: &Flow) -> bool {
-        let same = self.under_way().get(&flow.id).is_some_and(|backend| *backend == flow.backend);
-        if same {
-            return true;
-        }
-        let room = self.has_room_at(flow.backend.as_ref());
-        if room {
-            self.under_way().insert(flow.id, flow.backend.clone());
-        }
-        room
+    /// Asks the store for what is due, and when to ask again.
+    async fn look(&self, ready: &mut Ready) -> store::Result<()> {
+        // Before it is asked: what goes to rest meanwhile is not forgotten.
+        self.soonest.store(Millis::MAX, Ordering::Release);
+        let now = self.clock.now();
+        let full = self.calls.full();
+        let limit = self.calls.count() + self.patience.at_once * 4;
+        let due = self.store.due_flows(now, limit, &full).await?;
+        ready.more = due.len() == limit;
+        ready.flows = due.into();
+        self.rests_until(self.store.next_wake(now).await?);
+        Ok(())
     }
 
-    /// Steps one flow as long as it is due at once.
-    async fn run_while_due(&self, flow: Flow) {
+    /// Takes what may be called now: as many as there is room for, none that is under way.
+    fn claim(&self, ready: &mut Ready) -> Vec<Claimed> {
+        let mut claimed = Vec::new();
+        while !ready.flows.is_empty() {
+            let Ok(room) = self.room.clone().try_acquire_owned() else { break };
+            let Some(Due { id, backend }) = ready.flows.pop_front() else { break };
+            if self.calls.begin(id, backend.as_ref()) {
+                claimed.push((id, room));
+            }
+        }
+        claimed
+    }
+
+    /// No call of it is under way any more.
+    fn end(&self, id: FlowId, wake: Option<Millis>) {
+        let ended = self.calls.end(id);
+        self.rests_until(wake);
+        if ended.named {
+            self.store.wake(id);
+        }
+        if ended.room {
+            self.look_again();
+        }
+    }
+
+    fn rests_until(&self, wake: Option<Millis>) {
+        if let Some(wake) = wake {
+            self.soonest.fetch_min(wake, Ordering::AcqRel);
+        }
+    }
+
+    fn look_again(&self) {
+        self.look.store(true, Ordering::Release);
+        self.bell.notify_one();
+    }
+
+    /// Steps one flow as long as it is due at once; answers when it is due again.
+    async fn run_while_due(&self, mut flow: Box<Flow>) -> Option<Millis> {
         let id = flow.id;
-        let mut due = Some(flow);
-        while let Some(mut flow) = due.take() {
-            flow.position.attempt += u32::from(self.lost().contains(&id));
-            match self.step(flow).await {
-                Ok(again) => {
-                    self.lost().remove(&id);
-                    due = if again { self.reload(id).await } else { None };
+        let page = self.book.page(&flow.kind, flow.version);
+        // As the last call left it: the next one reads it no more.
+        let mut state = None;
+        loop {
+            let is_lost = self.lost().contains(&id);
+            flow.position.attempt += u32::from(is_lost);
+            match self.step(&mut flow, page.as_ref(), &mut state).await {
+                Ok(stands) => {
+                    if is_lost {
+                        self.lost().remove(&id);
+                    }
+                    match stands {
+                        Stands::Due if self.calls.goes_on(id, flow.backend.as_ref()) => (),
+                        Stands::Due => return None,
+                        Stands::Waits => {
+                            self.look_again();
+                            return None;
+                        }
+                        Stands::Rests(wake) => return wake,
+                    }
                 }
                 // The row was moved on, or the store is away: the loop asks again, and not in a hurry.
                 Err(error) => {
                     tracing::warn!(flow = %id, %error, "a step was not stored and will be made again");
                     self.lost().insert(id);
                     self.clock.until(self.clock.now() + 1_000).await;
+                    self.look_again();
+                    return None;
                 }
             }
         }
     }
 
-    /// As it stands now, if it may go on without standing in line.
-    async fn reload(&self, id: FlowId) -> Option<Flow> {
-        let flow = self.store.due_flow(id, self.clock.now()).await.ok().flatten()?;
-        self.goes_on(&flow).then_some(flow)
-    }
-
-    /// One call and its commit. True when the flow is due again at once.
-    async fn step(&self, flow: Flow) -> store::Result<bool> {
-        let page = self.book.page(&flow.kind, flow.version);
+    /// One call and its commit.
+    async fn step(
+        &self,
+        flow: &mut Flow,
+        page: Option<&Arc<dyn Page>>,
+        typed: &mut Option<Typed>,
+    ) -> store::Result<Stands> {
         let Some(page) = page else {
             let fault = Fault::new(
                 FaultKind::Broken,
@@ -308,15 +392,16 @@ impl Inner {
                     flow.kind, flow.version
                 ),
             );
-            return self.commit(&flow, None, Outcome::Fail(fault), flow.state.clone(), Left::default()).await;
+            return self.commit(flow, None, Outcome::Fail(fault), flow.state.clone(), Left::default(), typed).await;
         };
         let mut state = flow.state.clone();
         let mut cx = Cx::new(
-            self.begin(&flow, flow.position),
+            self.begin(flow, flow.position),
             flow.position.attempt,
             flow.checkpoint.clone(),
             flow.fault.clone(),
         );
+        cx.left.state = typed.take();
         let outcome = if flow.cancel && flow.position.phase == Phase::Forward && page.turns() {
             Outcome::Fail(Fault::new(FaultKind::Cancelled, "a user asked to stop"))
         } else {
@@ -329,13 +414,13 @@ impl Inner {
                 }
             }
         };
-        match self.commit(&flow, Some(&page), outcome, state, cx.left).await {
+        match self.commit(flow, Some(page), outcome, state, cx.left, typed).await {
             // The driver named what another instance has: that answer is refused, and the flow turns round.
             Err(store::Error::Owned(message)) => {
                 let fault = Fault::new(FaultKind::Conflict, message);
                 let dispute = Effect::Dispute { operation: cx.at.doing(), fault: fault.clone() };
                 let left = Left { effects: vec![dispute], ..Left::default() };
-                self.commit(&flow, Some(&page), Outcome::Fail(fault), flow.state.clone(), left).await
+                self.commit(flow, Some(page), Outcome::Fail(fault), flow.state.clone(), left, typed).await
             }
             other => other,
         }
@@ -343,26 +428,53 @@ impl Inner {
 
     async fn commit(
         &self,
-        flow: &Flow,
+        flow: &mut Flow,
         page: Option<&Arc<dyn Page>>,
         outcome: Outcome,
         state: Vec<u8>,
-        left: Left,
-    ) -> store::Result<bool> {
-        let (transition, due_now) = self.transition(flow, page, outcome, state, left);
-        self.store.transit(transition).await?;
-        Ok(due_now)
+        mut left: Left,
+        typed: &mut Option<Typed>,
+    ) -> store::Result<Stands> {
+        let after = left.state.take();
+        let transition = self.transition(flow, page, outcome, (state, after.as_ref()), left);
+        let (update, at) = (transition.update.clone(), transition.event.at);
+        let moved = self.store.transit(transition).await?;
+        *typed = after;
+        Ok(self.stands(flow, update, moved, at))
     }
 
-    /// What the commit after a call writes, and whether the flow is due again at once.
+    /// The row as the commit left it, without reading it: nobody else moves it, and `moved` has the wishes of others.
+    fn stands(&self, flow: &mut Flow, update: FlowUpdate, moved: Moved, at: Millis) -> Stands {
+        let gave_way = flow.exclusive.is_some() && update.task_over;
+        if gave_way {
+            // Another one is the first in its line.
+            self.look_again();
+        }
+        let Moved { cancel, wake, exclusive, backend, stopped, .. } = moved;
+        let FlowUpdate { position, state, checkpoint, task_since, fault, progress, .. } = update;
+        (flow.position, flow.state, flow.checkpoint, flow.task_since) = (position, state, checkpoint, task_since);
+        (flow.fault, flow.progress, flow.updated_at) = (fault, progress, at);
+        (flow.cancel, flow.wake, flow.exclusive, flow.backend) = (cancel, wake, exclusive, backend);
+        flow.revision += 1;
+        let is_due = wake.is_some_and(|wake| wake <= self.clock.now()) && position.phase.runs();
+        match is_due {
+            // What ends its stop wakes it.
+            _ if stopped => Stands::Rests(None),
+            false => Stands::Rests(wake),
+            true if flow.exclusive.is_some() => Stands::Waits,
+            true => Stands::Due,
+        }
+    }
+
+    /// What the commit after a call writes.
     fn transition(
         &self,
         flow: &Flow,
         page: Option<&Arc<dyn Page>>,
         outcome: Outcome,
-        state: Vec<u8>,
+        (state, typed): (Vec<u8>, Option<&Typed>),
         mut left: Left,
-    ) -> (Transition, bool) {
+    ) -> Transition {
         let now = self.clock.now();
         let signals = Signals {
             cancelled: flow.cancel,
@@ -373,22 +485,21 @@ impl Inner {
         };
         let limits = self.limits(page, flow.position.round);
         let next = advance(flow.position, &outcome, signals, &limits);
-        let due_now = next.wake == Wake::Now;
         let mut effects = std::mem::take(&mut left.effects);
         if let Some(page) = page {
             if next.task_over && next.position.phase.runs() {
-                effects.extend(page.begin(&self.begin(flow, next.position), &state));
+                effects.extend(page.begin_after(&self.begin(flow, next.position), &state, typed));
             }
             let fault = next.fault.as_ref().or(flow.fault.as_ref());
             effects.extend(page.end(flow.instance, &state, next.position.phase, fault));
         }
-        let names = page.map(|page| page.names(flow.position.round)).unwrap_or_default();
+        let task = page.and_then(|page| page.task_name(flow.position.round, flow.position.task));
         let progress = story::progress(&outcome, &next, &left, flow);
         let backend = left.backend.clone();
         let event = Event {
             seq: 0,
             at: now,
-            task: names.get(flow.position.task).copied().unwrap_or_default().to_owned(),
+            task: task.unwrap_or_default().to_owned(),
             direction: direction(flow.position.phase),
             round: flow.position.round,
             attempt: flow.position.attempt,
@@ -411,15 +522,18 @@ impl Inner {
             },
             fault: fault_of_round(flow, &next),
             progress,
+            as_due_as_before: next.wake == Wake::Now
+                && flow.wake.is_some_and(|wake| wake <= now)
+                && (&backend, &flow.backend, &flow.exclusive) == (&None, &None, &None),
             backend,
             task_over: next.task_over,
         };
-        (Transition { flow: flow.id, from: flow.revision, update, event, effects }, due_now)
+        Transition { flow: flow.id, row: flow.row, from: flow.revision, update, event, effects }
     }
 
     fn limits(&self, page: Option<&Arc<dyn Page>>, round: u32) -> Limits {
         Limits {
-            tasks: page.map_or(1, |page| page.names(round).len()),
+            tasks: page.map_or(1, |page| page.count(round)),
             attempts: self.patience.attempts,
             revert_attempts: self.patience.revert_attempts,
             turns: page.is_some_and(|page| page.turns()),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::list::Typed;
 use crate::model::{
     Direction, EventKind, Exchange, Fault, FaultKind, FlowId, GivenBack, InstanceId, Mark, OperationId, Site,
 };
@@ -88,6 +89,8 @@ pub struct Cx {
 /// What the transition takes along from a call.
 #[derive(Debug, Default)]
 pub(super) struct Left {
+    /// The state: before a call as the one before left it, where that is known, then as this one did.
+    pub state: Option<Typed>,
     pub effects: Vec<Effect>,
     pub exchanges: Vec<Exchange>,
     pub backend: Option<String>,

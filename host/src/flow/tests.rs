@@ -407,9 +407,16 @@ async fn a_machine_of_another_instance_is_refused_and_left_for_a_person() {
             backend: None,
             progress: Progress::default(),
             task_over: false,
+            as_due_as_before: false,
         };
-        let transition =
-            Transition { flow, from: row.revision, update, event, effects: vec![Effect::Intend(intent), hold] };
+        let transition = Transition {
+            flow,
+            row: row.row,
+            from: row.revision,
+            update,
+            event,
+            effects: vec![Effect::Intend(intent), hold],
+        };
         bench.store.transit(transition).await
     };
     assert!(take(1).await.is_ok());

@@ -195,6 +195,7 @@ mod tests {
     fn flow() -> Flow {
         Flow {
             id: FlowId::fresh(),
+            row: 0,
             kind: "instance.delete".into(),
             version: 1,
             project: name("default"),

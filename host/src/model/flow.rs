@@ -47,11 +47,18 @@ impl Phase {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
+    #[default]
     Execute,
     Revert,
+}
+
+impl Direction {
+    fn is_execute(&self) -> bool {
+        *self == Self::Execute
+    }
 }
 
 /// How a flow rests or ended.
@@ -66,6 +73,8 @@ pub enum Ending {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flow {
     pub id: FlowId,
+    /// Where the store keeps it; 0 before it did.
+    pub row: i64,
     pub kind: String,
     pub version: u32,
     pub project: Name,
@@ -109,11 +118,15 @@ pub struct Paused {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// One sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
     /// 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u8>,
     /// Which backend the current task calls, and with which plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
     /// How long the current task may take; none until its first call said so, and where the service's own holds. Milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,24 +136,41 @@ pub struct Progress {
 /// One line of a timeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// From 1, without gaps within a flow.
+    /// From 1, without gaps within a flow. The store counts it, in a column.
+    #[serde(skip)]
     pub seq: i64,
+    #[serde(skip)]
     pub at: Millis,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub task: String,
+    #[serde(default, skip_serializing_if = "Direction::is_execute")]
     pub direction: Direction,
+    #[serde(default = "first", skip_serializing_if = "is_first")]
     pub round: u32,
+    #[serde(default = "first", skip_serializing_if = "is_first")]
     pub attempt: u32,
     pub kind: EventKind,
     /// One sentence for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
     /// What the gate saw in this call.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exchanges: Vec<Exchange>,
     /// This call settled a holding: what the receipt says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_back: Option<GivenBack>,
+}
+
+fn first() -> u32 {
+    1
+}
+
+fn is_first(number: &u32) -> bool {
+    *number == 1
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

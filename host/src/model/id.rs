@@ -1,6 +1,7 @@
 //! Identities. Public ones are time-ordered UUIDs; integers stay inside.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -96,18 +97,18 @@ impl fmt::Display for Digest {
 
 /// This installation, `[a-z0-9]{6}`, made at first start, so that two on one pool never touch each other's things.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Site(String);
+pub struct Site(Arc<str>);
 
 impl Site {
     pub fn parse(text: &str) -> Option<Self> {
         let fits = text.len() == 6 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z'));
-        fits.then(|| Self(text.to_owned()))
+        fits.then(|| Self(text.into()))
     }
 
     /// From random bytes.
     pub fn from_random(bytes: [u8; 6]) -> Self {
         const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-        Self(bytes.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect())
+        Self(bytes.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect::<String>().into())
     }
 
     pub fn as_str(&self) -> &str {

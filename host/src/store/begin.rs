@@ -28,4 +28,8 @@ impl Operation for BeginFlow {
     fn flow(&self) -> Option<FlowId> {
         Some(self.flow.id)
     }
+
+    fn wakes_only(&self) -> Option<FlowId> {
+        Some(self.flow.id)
+    }
 }

@@ -3,11 +3,20 @@
 use rusqlite::{Connection, Row, params};
 
 use super::effects::{self, Effect};
-use super::pauses::{self, stopped};
+use super::pauses::{self, paused, stopped};
 use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
 use super::{Error, Lane, Operation, Result, Store};
 use crate::model::{Event, Fault, Flow, FlowId, InstanceId, Millis, Name, Position, Progress};
 use crate::switch::{Guard, guarded};
+
+/// What [`read_flow`] reads, in its order: by number, since a look for each name would take longer than the row itself.
+macro_rules! flow_columns {
+    () => {
+        "id, public_id, kind, version, project, instance, phase, task, attempt, round, revision, state, checkpoint, task_since, wake,
+         cancel, fault, progress, exclusive, follows, backend, paused_at, paused_why, created_at, updated_at"
+    };
+}
+pub(super) use flow_columns;
 
 /// Where a flow stands after a transition.
 #[derive(Debug, Clone)]
@@ -23,12 +32,16 @@ pub struct FlowUpdate {
     pub backend: Option<String>,
     /// Gives up the turn at an exclusive backend; an [`Effect::Intend`] of the same transition may take the next.
     pub task_over: bool,
+    /// It was due without a backend and without a turn, and is so again at once: three indexes need no change.
+    pub as_due_as_before: bool,
 }
 
 /// One step of one flow, with all that it changes.
 #[derive(Debug, Clone)]
 pub struct Transition {
     pub flow: FlowId,
+    /// [`Flow::row`].
+    pub row: i64,
     /// The revision that the step was made from.
     pub from: i64,
     pub update: FlowUpdate,
@@ -36,51 +49,24 @@ pub struct Transition {
     pub effects: Vec<Effect>,
 }
 
+/// What the row says after a transition beside what that wrote: the wishes of others, and what its effects left.
+#[derive(Debug, Clone)]
+pub struct Moved {
+    pub cancel: bool,
+    pub wake: Option<Millis>,
+    pub exclusive: Option<String>,
+    pub backend: Option<Name>,
+    /// Somebody stopped it.
+    pub stopped: bool,
+    /// Other flows are due by its end.
+    pub wakes_others: bool,
+}
+
 impl Operation for Transition {
     type Answer = ();
 
     fn apply(&self, db: &Connection) -> Result<()> {
-        let FlowUpdate { position, state, checkpoint, task_since, wake, fault, progress, backend, task_over } =
-            &self.update;
-        let moved = db
-            .prepare_cached(&guarded(
-                Guard::Revision,
-                "UPDATE flow SET phase = ?3, task = ?4, attempt = ?5, round = ?6, revision = revision + 1, state = ?7, checkpoint = ?8,
-                        task_since = ?9, wake = CASE WHEN cancel AND ?3 = 'forward' THEN min(?10, ?13) ELSE ?10 END, fault = ?11, progress = ?12, updated_at = ?13,
-                        exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END, budget = ?16, backend = CASE WHEN ?14 THEN NULL ELSE coalesce(?15, backend) END
-                 WHERE public_id = ?1 AND revision = ?2",
-                "revision = ?2",
-                "TRUE",
-            ))?
-            .execute(params![
-                self.flow.to_string(),
-                self.from,
-                position.phase.as_str(),
-                position.task,
-                position.attempt,
-                position.round,
-                state,
-                checkpoint,
-                task_since,
-                wake,
-                fault.as_ref().map(to_json).transpose()?,
-                to_json(progress)?,
-                self.event.at,
-                task_over,
-                backend,
-                progress.budget_ms,
-            ])?;
-        if moved != 1 {
-            return Err(Error::Conflict("the flow"));
-        }
-        append(db, self.flow, &self.event)?;
-        for effect in &self.effects {
-            effects::apply(db, self.flow, effect, self.event.at)?;
-        }
-        if position.phase.is_ended() {
-            wake_followers(db, self.flow, self.event.at)?;
-        }
-        Ok(())
+        Texts::of(self)?.apply(self, db).map(|_| ())
     }
 
     fn flow(&self) -> Option<FlowId> {
@@ -95,77 +81,142 @@ impl Operation for Transition {
     }
 }
 
-/// A new run begins: what is due may have been in a call when the last one ended.
-struct TakeOver(Millis);
+/// A transition of the runner, its texts written before it stands in the writer's line.
+struct Transit(Transition, Texts);
 
-impl Operation for TakeOver {
-    type Answer = ();
+impl Operation for Transit {
+    type Answer = Moved;
 
-    fn apply(&self, db: &Connection) -> Result<()> {
-        db.execute("UPDATE flow SET attempt = attempt + 1 WHERE wake <= ?1", params![self.0])?;
-        Ok(())
+    fn apply(&self, db: &Connection) -> Result<Moved> {
+        self.1.apply(&self.0, db)
+    }
+
+    #[cfg(feature = "failpoints")]
+    fn place(&self) -> Option<(String, String)> {
+        self.0.place()
     }
 }
 
-impl Store {
-    /// Counts a try for each flow that may have been in a call when the last run ended.
-    pub(crate) async fn take_over(&self, now: Millis) -> Result<()> {
-        self.write(Lane::Flow, TakeOver(now)).await
-    }
+/// What a transition writes as JSON.
+struct Texts {
+    fault: Option<String>,
+    progress: String,
+    line: String,
+}
 
-    /// What the runner may call now, the longest due first. Of flows that take turns at an exclusive backend only the first; none that
-    /// somebody stopped, and none at a backend of `full`.
-    pub(crate) async fn due_flows(&self, now: Millis, limit: usize, full: &[Name]) -> Result<Vec<Flow>> {
-        let full = to_json(&full)?;
-        self.read(move |db| {
-            let query = concat!(
-                "SELECT * FROM flow f WHERE wake IS NOT NULL AND wake <= ?1 AND NOT ",
-                stopped!(),
-                " AND coalesce(backend, '') NOT IN (SELECT value FROM json_each(?3)) AND (exclusive IS NULL OR NOT EXISTS (
-                    SELECT 1 FROM flow o WHERE o.exclusive = f.exclusive AND (o.task_since, o.id) < (f.task_since, f.id)))
-                 ORDER BY wake LIMIT ?2"
-            );
-            let query = guarded(Guard::Turn, query, "exclusive IS NULL OR", "TRUE OR");
-            all(db, &pauses::guarded(query), params![now, limit, full], read_flow)
+impl Texts {
+    fn of(transition: &Transition) -> Result<Self> {
+        Ok(Self {
+            fault: transition.update.fault.as_ref().map(to_json).transpose()?,
+            progress: to_json(&transition.update.progress)?,
+            line: to_json(&transition.event)?,
         })
-        .await
     }
 
-    /// The same, for a test that runs none of them.
-    #[cfg(any(test, feature = "testing"))]
-    pub async fn due_now(&self, now: Millis) -> Result<Vec<Flow>> {
-        self.due_flows(now, 100, &[]).await
+    fn apply(&self, transition: &Transition, db: &Connection) -> Result<Moved> {
+        let at = transition.event.at;
+        if self.move_row(transition, db)? != 1 {
+            return Err(Error::Conflict("the flow"));
+        }
+        for effect in &transition.effects {
+            effects::apply(db, transition.flow, effect, at)?;
+        }
+        // Not by RETURNING, for which SQLite makes a table each time.
+        let query = concat!("SELECT lines, cancel, wake, exclusive, backend, ", stopped!(), " FROM flow WHERE id = ?1");
+        let (seq, moved) = db
+            .prepare_cached(&pauses::guarded(query))?
+            .query_row(params![transition.row], |row| Ok((row.get(0)?, read_moved(row))))?;
+        add_line(db, transition.row, seq, at, &self.line)?;
+        let ended = transition.update.position.phase.is_ended();
+        let wakes_others = ended && wake_followers(db, transition.flow, at)? > 0;
+        Ok(Moved { wakes_others, ..moved? })
     }
 
-    /// This flow, if the runner may go on with it now without standing in line.
-    pub(crate) async fn due_flow(&self, id: FlowId, now: Millis) -> Result<Option<Flow>> {
+    /// How many rows it moved: one, or none that stands where the step began.
+    fn move_row(&self, transition: &Transition, db: &Connection) -> Result<usize> {
+        let Transition { row, from, update, event, .. } = transition;
+        let position = update.position;
+        let moved = if update.as_due_as_before {
+            db.prepare_cached(&guarded(
+                Guard::Revision,
+                "UPDATE flow SET phase = ?3, task = ?4, attempt = ?5, round = ?6, revision = revision + 1, state = ?7, checkpoint = ?8,
+                        task_since = ?9, fault = ?10, progress = ?11, updated_at = ?12, budget = ?13, lines = lines + 1
+                 WHERE id = ?1 AND revision = ?2",
+                "revision = ?2",
+                "TRUE",
+            ))?
+            .execute(params![
+                row,
+                from,
+                position.phase.as_str(),
+                position.task,
+                position.attempt,
+                position.round,
+                update.state,
+                update.checkpoint,
+                update.task_since,
+                self.fault,
+                self.progress,
+                event.at,
+                update.progress.budget_ms,
+            ])?
+        } else {
+            db.prepare_cached(&guarded(
+                Guard::Revision,
+                "UPDATE flow SET phase = ?3, task = ?4, attempt = ?5, round = ?6, revision = revision + 1, state = ?7, checkpoint = ?8,
+                        task_since = ?9, wake = CASE WHEN cancel AND ?3 = 'forward' THEN min(?10, ?13) ELSE ?10 END, fault = ?11, progress = ?12, updated_at = ?13,
+                        exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END, budget = ?16, backend = CASE WHEN ?14 THEN NULL ELSE coalesce(?15, backend) END,
+                        lines = lines + 1
+                 WHERE id = ?1 AND revision = ?2",
+                "revision = ?2",
+                "TRUE",
+            ))?
+            .execute(params![
+                row,
+                from,
+                position.phase.as_str(),
+                position.task,
+                position.attempt,
+                position.round,
+                update.state,
+                update.checkpoint,
+                update.task_since,
+                update.wake,
+                self.fault,
+                self.progress,
+                event.at,
+                update.task_over,
+                update.backend,
+                update.progress.budget_ms,
+            ])?
+        };
+        Ok(moved)
+    }
+}
+
+/// From the columns of the one query that asks for them, in their order.
+fn read_moved(row: &Row<'_>) -> Result<Moved> {
+    Ok(Moved {
+        cancel: row.get(1)?,
+        wake: row.get(2)?,
+        exclusive: row.get(3)?,
+        backend: from_text_or_null(row, 4)?,
+        stopped: row.get(5)?,
+        wakes_others: false,
+    })
+}
+
+impl Store {
+    pub async fn flow(&self, id: FlowId) -> Result<Option<Flow>> {
         self.read(move |db| {
             one(
                 db,
-                concat!(
-                    "SELECT * FROM flow WHERE public_id = ?1 AND wake <= ?2 AND exclusive IS NULL AND NOT ",
-                    stopped!()
-                ),
-                params![id.to_string(), now],
+                concat!("SELECT ", flow_columns!(), " FROM flow WHERE public_id = ?1"),
+                params![id.to_string()],
                 read_flow,
             )
         })
         .await
-    }
-
-    /// When the next flow after `now` becomes due.
-    pub(crate) async fn next_wake(&self, now: Millis) -> Result<Option<Millis>> {
-        self.read(move |db| {
-            Ok(db
-                .prepare_cached("SELECT min(wake) FROM flow WHERE wake > ?1")?
-                .query_row(params![now], |row| row.get(0))?)
-        })
-        .await
-    }
-
-    pub async fn flow(&self, id: FlowId) -> Result<Option<Flow>> {
-        self.read(move |db| one(db, "SELECT * FROM flow WHERE public_id = ?1", params![id.to_string()], read_flow))
-            .await
     }
 
     /// Newest first, of one project or of all, begun before `before`.
@@ -173,8 +224,12 @@ impl Store {
         self.read(move |db| {
             all(
                 db,
-                "SELECT * FROM flow WHERE (?1 IS NULL OR project = ?1)
-                   AND (?2 IS NULL OR id < (SELECT id FROM flow WHERE public_id = ?2)) ORDER BY id DESC LIMIT ?3",
+                concat!(
+                    "SELECT ",
+                    flow_columns!(),
+                    " FROM flow WHERE (?1 IS NULL OR project = ?1)
+                       AND (?2 IS NULL OR id < (SELECT id FROM flow WHERE public_id = ?2)) ORDER BY id DESC LIMIT ?3"
+                ),
                 params![project.as_ref().map(Name::as_str), before.map(|id| id.to_string()), limit],
                 read_flow,
             )
@@ -185,7 +240,8 @@ impl Store {
     /// All flows of an instance, oldest first.
     pub async fn flows_of(&self, instance: InstanceId) -> Result<Vec<Flow>> {
         self.read(move |db| {
-            all(db, "SELECT * FROM flow WHERE instance = ?1 ORDER BY id", params![instance.to_string()], read_flow)
+            let query = concat!("SELECT ", flow_columns!(), " FROM flow WHERE instance = ?1 ORDER BY id");
+            all(db, query, params![instance.to_string()], read_flow)
         })
         .await
     }
@@ -193,7 +249,7 @@ impl Store {
     /// Those of them that there are.
     pub async fn flows_named(&self, ids: Vec<FlowId>) -> Result<Vec<Flow>> {
         self.read(move |db| {
-            let query = "SELECT * FROM flow WHERE public_id = ?1";
+            let query = concat!("SELECT ", flow_columns!(), " FROM flow WHERE public_id = ?1");
             let found = ids.iter().map(|id| one(db, query, params![id.to_string()], read_flow));
             Ok(found.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
         })
@@ -205,9 +261,10 @@ impl Store {
         self.read(move |db| {
             all(
                 db,
-                "SELECT body FROM event WHERE flow = ?1 AND seq > ?2 ORDER BY seq",
+                "SELECT e.seq, e.at, e.body FROM event e JOIN flow f ON f.id = e.flow
+                 WHERE f.public_id = ?1 AND e.seq > ?2 ORDER BY e.seq",
                 params![flow.to_string(), after],
-                |row| from_json(row, "body"),
+                |row| Ok(Event { seq: row.get("seq")?, at: row.get("at")?, ..from_json(row, "body")? }),
             )
         })
         .await
@@ -223,8 +280,11 @@ impl Store {
         .await
     }
 
-    pub(crate) async fn transit(&self, transition: Transition) -> Result<()> {
-        self.write(Lane::Flow, transition).await
+    pub(crate) async fn transit(&self, transition: Transition) -> Result<Moved> {
+        let (flow, texts) = (transition.flow, Texts::of(&transition)?);
+        let moved = self.write(Lane::Flow, Box::new(Transit(transition, texts))).await?;
+        self.flow_moved(flow, moved.wakes_others);
+        Ok(moved)
     }
 }
 
@@ -232,8 +292,8 @@ impl Store {
 pub(super) fn insert(db: &Connection, flow: &Flow, event: &Event) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO flow (public_id, kind, version, project, instance, phase, task, attempt, round, revision, state, checkpoint,
-                           task_since, wake, cancel, fault, progress, exclusive, follows, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, NULL, ?11, ?12, 0, NULL, ?13, NULL, ?14, ?15, ?15)",
+                           task_since, wake, cancel, fault, progress, exclusive, follows, lines, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, NULL, ?11, ?12, 0, NULL, ?13, NULL, ?14, 1, ?15, ?15)",
     )?
     .execute(params![
         flow.id.to_string(),
@@ -252,57 +312,55 @@ pub(super) fn insert(db: &Connection, flow: &Flow, event: &Event) -> Result<()> 
         flow.follows.map(|id| id.to_string()),
         flow.created_at,
     ])?;
-    append(db, flow.id, event)
+    add_line(db, db.last_insert_rowid(), 1, event.at, &to_json(event)?)
 }
 
+/// One more line of a timeline.
 pub(super) fn append(db: &Connection, flow: FlowId, event: &Event) -> Result<()> {
-    let flow = flow.to_string();
-    let seq: i64 = db
-        .prepare_cached("SELECT coalesce(max(seq), 0) + 1 FROM event WHERE flow = ?1")?
-        .query_row(params![flow], |row| row.get(0))?;
-    let event = Event { seq, ..event.clone() };
-    db.prepare_cached("INSERT INTO event (flow, seq, body) VALUES (?1, ?2, ?3)")?.execute(params![
-        flow,
-        seq,
-        to_json(&event)?
-    ])?;
+    let (row, seq) = db
+        .prepare_cached("UPDATE flow SET lines = lines + 1 WHERE public_id = ?1 RETURNING id, lines")?
+        .query_row(params![flow.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    add_line(db, row, seq, event.at, &to_json(event)?)
+}
+
+fn add_line(db: &Connection, flow: i64, seq: i64, at: Millis, body: &str) -> Result<()> {
+    db.prepare_cached("INSERT INTO event (flow, seq, at, body) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![flow, seq, at, body])?;
     Ok(())
 }
 
-pub(super) fn wake_followers(db: &Connection, ended: FlowId, at: Millis) -> Result<()> {
-    db.prepare_cached(
-        "UPDATE flow SET wake = ?2, task_since = ?2 WHERE follows = ?1 AND wake IS NULL AND phase = 'forward'",
-    )?
-    .execute(params![ended.to_string(), at])?;
-    Ok(())
+/// How many flows are due by this one's end.
+pub(super) fn wake_followers(db: &Connection, ended: FlowId, at: Millis) -> Result<usize> {
+    let woken = db
+        .prepare_cached(
+            "UPDATE flow SET wake = ?2, task_since = ?2 WHERE follows = ?1 AND wake IS NULL AND phase = 'forward'",
+        )?
+        .execute(params![ended.to_string(), at])?;
+    Ok(woken)
 }
 
 pub(super) fn read_flow(row: &Row<'_>) -> Result<Flow> {
     Ok(Flow {
-        id: from_text(row, "public_id")?,
-        kind: row.get("kind")?,
-        version: row.get("version")?,
-        project: from_text(row, "project")?,
-        instance: from_text(row, "instance")?,
-        position: Position {
-            phase: from_text(row, "phase")?,
-            task: row.get("task")?,
-            attempt: row.get("attempt")?,
-            round: row.get("round")?,
-        },
-        revision: row.get("revision")?,
-        state: row.get("state")?,
-        checkpoint: row.get("checkpoint")?,
-        task_since: row.get("task_since")?,
-        wake: row.get("wake")?,
-        cancel: row.get("cancel")?,
-        fault: from_json_or_null(row, "fault")?,
-        progress: from_json(row, "progress")?,
-        exclusive: row.get("exclusive")?,
-        follows: from_text_or_null(row, "follows")?,
-        backend: from_text_or_null(row, "backend")?,
-        paused: super::pauses::read(row)?,
-        created_at: row.get("created_at")?,
-        updated_at: row.get("updated_at")?,
+        row: row.get(0)?,
+        id: from_text(row, 1)?,
+        kind: row.get(2)?,
+        version: row.get(3)?,
+        project: from_text(row, 4)?,
+        instance: from_text(row, 5)?,
+        position: Position { phase: from_text(row, 6)?, task: row.get(7)?, attempt: row.get(8)?, round: row.get(9)? },
+        revision: row.get(10)?,
+        state: row.get(11)?,
+        checkpoint: row.get(12)?,
+        task_since: row.get(13)?,
+        wake: row.get(14)?,
+        cancel: row.get(15)?,
+        fault: from_json_or_null(row, 16)?,
+        progress: from_json(row, 17)?,
+        exclusive: row.get(18)?,
+        follows: from_text_or_null(row, 19)?,
+        backend: from_text_or_null(row, 20)?,
+        paused: paused(row.get(21)?, row.get(22)?),
+        created_at: row.get(23)?,
+        updated_at: row.get(24)?,
     })
 }

@@ -73,6 +73,10 @@ impl Operation for CreateInstance {
     fn flow(&self) -> Option<FlowId> {
         Some(self.flow.id)
     }
+
+    fn wakes_only(&self) -> Option<FlowId> {
+        Some(self.flow.id)
+    }
 }
 
 /// DELETE: the wish to cancel a create that runs, and a delete flow that follows it. One transaction.
@@ -198,6 +202,10 @@ impl Operation for StartFlow {
     }
 
     fn flow(&self) -> Option<FlowId> {
+        Some(self.flow.id)
+    }
+
+    fn wakes_only(&self) -> Option<FlowId> {
         Some(self.flow.id)
     }
 }

@@ -53,7 +53,7 @@ impl Store {
                 found.ahead.extend(ahead.map(|ahead| (id, ahead)));
             }
             for (id, before) in following {
-                let query = "SELECT * FROM flow WHERE public_id = ?1";
+                let query = concat!("SELECT ", flows::flow_columns!(), " FROM flow WHERE public_id = ?1");
                 let before = one(db, query, params![before.to_string()], flows::read_flow)?;
                 found.before.extend(before.map(|before| (id, before)));
             }

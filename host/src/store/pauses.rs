@@ -10,7 +10,7 @@ use crate::model::{By, Event, FlowId, Millis, Name, Paused};
 /// Whether somebody stopped a row of `flow`.
 macro_rules! stopped {
     () => {
-        "(paused_at IS NOT NULL OR coalesce(backend, '') IN (SELECT name FROM backend WHERE paused_at IS NOT NULL)
+        "(paused_at IS NOT NULL OR EXISTS (SELECT 1 FROM backend b WHERE b.name = backend AND b.paused_at IS NOT NULL)
           OR coalesce((SELECT coalesce(frozen_at, restored_at) FROM site), 0) <> 0)"
     };
 }
@@ -24,7 +24,7 @@ pub(super) fn guarded(query: impl Into<std::borrow::Cow<'static, str>>) -> std::
     let query = guarded(
         Guard::PausedBackend,
         query,
-        "coalesce(backend, '') IN (SELECT name FROM backend WHERE paused_at IS NOT NULL)",
+        "EXISTS (SELECT 1 FROM backend b WHERE b.name = backend AND b.paused_at IS NOT NULL)",
         "FALSE",
     );
     let frozen = "coalesce((SELECT coalesce(frozen_at, restored_at) FROM site), 0) <> 0";
@@ -33,8 +33,8 @@ pub(super) fn guarded(query: impl Into<std::borrow::Cow<'static, str>>) -> std::
 
 #[cfg(not(any(test, feature = "testing")))]
 #[inline]
-pub(super) fn guarded(query: std::borrow::Cow<'static, str>) -> std::borrow::Cow<'static, str> {
-    query
+pub(super) fn guarded(query: impl Into<std::borrow::Cow<'static, str>>) -> std::borrow::Cow<'static, str> {
+    query.into()
 }
 
 /// What stands still.
@@ -256,7 +256,9 @@ pub(super) fn go_on(db: &Connection, which: &str, subject: Option<&str>, since: 
 }
 
 pub(super) fn read(row: &Row<'_>) -> Result<Option<Paused>> {
-    let at: Option<Millis> = row.get("paused_at")?;
-    let why: Option<String> = row.get("paused_why")?;
-    Ok(at.map(|at| Paused { at, why: why.unwrap_or_default() }))
+    Ok(paused(row.get("paused_at")?, row.get("paused_why")?))
+}
+
+pub(super) fn paused(at: Option<Millis>, why: Option<String>) -> Option<Paused> {
+    at.map(|at| Paused { at, why: why.unwrap_or_default() })
 }

@@ -6,7 +6,8 @@ use super::{Error, Result, Store};
 use crate::model::Site;
 
 /// Numbered, never edited after a release.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_core.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_core.sql"), include_str!("../../migrations/0002_lines.sql")];
 
 /// Number of the last migration that this moganite knows.
 pub const SCHEMA: usize = MIGRATIONS.len();
@@ -15,7 +16,7 @@ pub const SCHEMA: usize = MIGRATIONS.len();
 pub(super) fn prepare(db: &mut Connection) -> Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
-    db.pragma_update(None, "wal_autocheckpoint", 2000)?;
+    db.pragma_update(None, "wal_autocheckpoint", 1000)?;
     db.pragma_update(None, "cache_size", -65536)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "foreign_keys", true)?;

@@ -1,14 +1,16 @@
 //! Group commit: one thread owns the only writing connection, takes what is queued, applies it in one transaction, commits, answers.
 //!
-//! There is no linger: a lone operation is committed at once, and what arrives meanwhile makes the next batch. Each operation runs in
-//! a savepoint, so one that is refused undoes itself and not its neighbours. After an error of the disk the batch fails to all its
-//! callers and the thread goes on with the next: nothing that was not committed was answered.
+//! There is no linger: a lone operation is committed at once, and what arrives meanwhile makes the next batch. An operation that is
+//! refused undoes itself and not its neighbours: when it had written something, the batch is made again with a savepoint around each.
+//! After an error of the disk the batch fails to all its callers and the thread goes on with the next: nothing that was not committed
+//! was answered.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::{Error, Result};
@@ -16,6 +18,9 @@ use crate::model::FlowId;
 
 /// Operations of one batch, at most.
 const BATCH: usize = 1024;
+
+/// From so many on, flows get their answers from the runtime's threads: waking each one takes a fifth of the writer's time.
+const MANY: usize = 32;
 
 /// A few guarded statements, the guard first; never one that reads and then decides.
 pub trait Operation: Send + 'static {
@@ -33,11 +38,41 @@ pub trait Operation: Send + 'static {
         self.flow().is_some()
     }
 
+    /// The one flow that may be due by it; none: whichever.
+    fn wakes_only(&self) -> Option<FlowId> {
+        None
+    }
+
     /// Where a test may let the process die: whose step it is, and which. None: it moves no flow.
     #[cfg(feature = "failpoints")]
     fn place(&self) -> Option<(String, String)> {
         let name = std::any::type_name::<Self>().rsplit("::").next().unwrap_or_default();
         self.flow().map(|_| ("moganite".to_owned(), name.to_owned()))
+    }
+}
+
+impl<O: Operation> Operation for Box<O> {
+    type Answer = O::Answer;
+
+    fn apply(&self, db: &Connection) -> Result<Self::Answer> {
+        (**self).apply(db)
+    }
+
+    fn flow(&self) -> Option<FlowId> {
+        (**self).flow()
+    }
+
+    fn wakes_flows(&self) -> bool {
+        (**self).wakes_flows()
+    }
+
+    fn wakes_only(&self) -> Option<FlowId> {
+        (**self).wakes_only()
+    }
+
+    #[cfg(feature = "failpoints")]
+    fn place(&self) -> Option<(String, String)> {
+        (**self).place()
     }
 }
 
@@ -49,9 +84,9 @@ pub enum Lane {
 }
 
 #[derive(Clone)]
-pub(super) struct Writer(Arc<Handle>);
+pub(super) struct Writer(Arc<Held>);
 
-struct Handle {
+struct Held {
     queue: Arc<Queue>,
 }
 
@@ -67,15 +102,24 @@ struct Lanes {
     interactive: VecDeque<Box<dyn Job>>,
     flow: VecDeque<Box<dyn Job>>,
     closed: bool,
+    /// The writer waits to be told.
+    idle: bool,
 }
 
 /// One operation with whoever waits for it.
 trait Job: Send {
-    /// An error only when it took the whole batch with it.
-    fn apply(&mut self, db: &Connection) -> Result<()>;
+    /// Whether it was applied; an error only when it took the whole batch with it.
+    fn apply(&mut self, db: &Connection, way: Way) -> Result<bool>;
     fn answer(self: Box<Self>, commit: &Result<()>);
     #[cfg(feature = "failpoints")]
     fn place(&self) -> Option<(String, String)>;
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    /// One that fails may leave a part of itself.
+    Bare,
+    InSavepoint,
 }
 
 struct Waiting<O: Operation> {
@@ -88,8 +132,9 @@ impl Writer {
     pub(super) fn spawn(db: Connection) -> Self {
         let queue = Arc::new(Queue::default());
         let of_thread = queue.clone();
-        std::thread::spawn(move || of_thread.run(&db));
-        Self(Arc::new(Handle { queue }))
+        let runtime = Handle::try_current().ok();
+        std::thread::spawn(move || of_thread.run(&db, runtime.as_ref()));
+        Self(Arc::new(Held { queue }))
     }
 
     pub(super) async fn write<O: Operation>(&self, lane: Lane, operation: O) -> Result<O::Answer> {
@@ -103,7 +148,7 @@ impl Writer {
     }
 }
 
-impl Drop for Handle {
+impl Drop for Held {
     fn drop(&mut self) {
         self.queue.lock().closed = true;
         self.queue.filled.notify_one();
@@ -122,34 +167,45 @@ impl Queue {
             Lane::Interactive => lanes.interactive.push_back(job),
             Lane::Flow => lanes.flow.push_back(job),
         }
-        self.filled.notify_one();
+        let idle = std::mem::take(&mut lanes.idle);
+        drop(lanes);
+        if idle {
+            self.filled.notify_one();
+        }
     }
 
     /// Until the store is closed and the lanes are empty.
-    fn run(&self, db: &Connection) {
-        while let Some(mut batch) = self.next_batch() {
+    fn run(&self, db: &Connection, runtime: Option<&Handle>) {
+        while let Some((mut batch, interactive)) = self.next_batch() {
             let committed = commit(db, &mut batch);
             if committed.is_ok() {
                 self.commits.fetch_add(1, Ordering::Relaxed);
             }
-            for job in batch {
-                job.answer(&committed);
+            let flows = batch.split_off(interactive);
+            batch.into_iter().for_each(|job| job.answer(&committed));
+            match runtime.filter(|_| flows.len() >= MANY) {
+                Some(runtime) => {
+                    runtime.spawn(async move { flows.into_iter().for_each(|job| job.answer(&committed)) });
+                }
+                None => flows.into_iter().for_each(|job| job.answer(&committed)),
             }
         }
     }
 
-    fn next_batch(&self) -> Option<Vec<Box<dyn Job>>> {
+    /// And how many of it, the first ones, are interactive.
+    fn next_batch(&self) -> Option<(Vec<Box<dyn Job>>, usize)> {
         let mut lanes = self.lock();
         while lanes.interactive.is_empty() && lanes.flow.is_empty() {
             if lanes.closed {
                 return None;
             }
+            lanes.idle = true;
             lanes = self.filled.wait(lanes).unwrap_or_else(PoisonError::into_inner);
         }
         let mut batch: Vec<_> = drain(&mut lanes.interactive, BATCH);
-        let room = BATCH - batch.len();
-        batch.extend(drain(&mut lanes.flow, room));
-        Some(batch)
+        let interactive = batch.len();
+        batch.extend(drain(&mut lanes.flow, BATCH - interactive));
+        Some((batch, interactive))
     }
 }
 
@@ -161,8 +217,11 @@ fn drain(lane: &mut VecDeque<Box<dyn Job>>, room: usize) -> Vec<Box<dyn Job>> {
 fn commit(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<()> {
     spoil(db)?;
     db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    for job in &mut *batch {
-        job.apply(db)?;
+    if !apply_bare(db, batch)? {
+        db.execute_batch("ROLLBACK; BEGIN IMMEDIATE")?;
+        for job in &mut *batch {
+            job.apply(db, Way::InSavepoint)?;
+        }
     }
     may_die("before the commit", batch);
     let committed = db.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
@@ -175,13 +234,28 @@ fn commit(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<()> {
     Ok(())
 }
 
+/// False when one was refused after it had written something: a savepoint around each costs more than making such a batch again.
+fn apply_bare(db: &Connection, batch: &mut [Box<dyn Job>]) -> Result<bool> {
+    for job in batch {
+        let before = db.total_changes();
+        if !job.apply(db, Way::Bare)? && db.total_changes() != before {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 impl<O: Operation> Job for Waiting<O> {
-    fn apply(&mut self, db: &Connection) -> Result<()> {
-        let result = in_savepoint(db, &self.operation);
+    fn apply(&mut self, db: &Connection, way: Way) -> Result<bool> {
+        let result = match way {
+            Way::Bare => self.operation.apply(db),
+            Way::InSavepoint => in_savepoint(db, &self.operation),
+        };
         // After some errors of the disk SQLite takes back the whole transaction; what came next would commit on its own.
         let gone = db.is_autocommit().then(|| result.as_ref().err().cloned().unwrap_or(Error::Closed));
+        let applied = result.is_ok();
         self.result = Some(result);
-        gone.map_or(Ok(()), Err)
+        gone.map_or(Ok(applied), Err)
     }
 
     fn answer(self: Box<Self>, commit: &Result<()>) {
@@ -238,4 +312,39 @@ fn in_savepoint<O: Operation>(db: &Connection, operation: &O) -> Result<O::Answe
     }
     db.prepare_cached("RELEASE operation")?.execute([])?;
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a row, and then may fail.
+    struct Note(i64, bool);
+
+    impl Operation for Note {
+        type Answer = i64;
+
+        fn apply(&self, db: &Connection) -> Result<i64> {
+            db.execute("INSERT INTO note (n) VALUES (?1)", [self.0])?;
+            if self.1 { Err(Error::Refused("half-way".into())) } else { Ok(self.0) }
+        }
+    }
+
+    #[test]
+    fn who_fails_half_way_leaves_nothing_and_takes_no_neighbour_along() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE note (n INTEGER PRIMARY KEY)").unwrap();
+        let (mut batch, mut answers): (Vec<Box<dyn Job>>, Vec<_>) = (Vec::new(), Vec::new());
+        for operation in [Note(1, false), Note(2, true), Note(3, false)] {
+            let (answer, answered) = oneshot::channel();
+            batch.push(Box::new(Waiting { operation, result: None, answer }));
+            answers.push(answered);
+        }
+        let committed = commit(&db, &mut batch);
+        batch.into_iter().for_each(|job| job.answer(&committed));
+        let answers: Vec<_> = answers.into_iter().map(|answer| answer.blocking_recv().unwrap()).collect();
+        assert!(matches!(&answers[..], [Ok(1), Err(Error::Refused(_)), Ok(3)]), "{answers:?}");
+        let sum: i64 = db.query_row("SELECT sum(n) FROM note", [], |row| row.get(0)).unwrap();
+        assert_eq!(sum, 4);
+    }
 }

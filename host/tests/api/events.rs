@@ -38,10 +38,12 @@ async fn step(server: &Server, flow: &str) {
         backend: None,
         progress: flow.progress,
         task_over: false,
+        as_due_as_before: false,
     };
     let event = server.store.events(flow.id, 0).await.unwrap().remove(0);
     let event = model::Event { kind: EventKind::Pending, ..event };
-    let transition = Transition { flow: flow.id, from: flow.revision, update, event, effects: Vec::new() };
+    let transition =
+        Transition { flow: flow.id, row: flow.row, from: flow.revision, update, event, effects: Vec::new() };
     server.store.write(Lane::Flow, transition).await.unwrap();
 }
 

@@ -95,10 +95,11 @@ impl Server {
             backend: None,
             progress: flow.progress,
             task_over: true,
+            as_due_as_before: false,
         };
         let event = self.store.events(flow.id, 0).await.unwrap().remove(0);
         let event = Event { kind: EventKind::Ended, ..event };
-        let transition = Transition { flow: flow.id, from: flow.revision, update, event, effects };
+        let transition = Transition { flow: flow.id, row: flow.row, from: flow.revision, update, event, effects };
         self.store.write(Lane::Flow, transition).await.unwrap();
     }
 

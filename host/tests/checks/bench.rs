@@ -141,9 +141,11 @@ impl Bench {
             progress: Progress::default(),
             backend: None,
             task_over: true,
+            as_due_as_before: false,
         };
         let (_, event, _) = self.a_flow(row.instance);
-        self.store.write(Lane::Flow, Transition { flow: row.id, from: row.revision, update, event, effects }).await
+        let step = Transition { flow: row.id, row: row.row, from: row.revision, update, event, effects };
+        self.store.write(Lane::Flow, step).await.map(drop)
     }
 
     /// What the first task of this flow answers when it made a node.

@@ -251,11 +251,11 @@ impl Made {
              UPDATE flow SET paused_at = NULL, paused_why = NULL WHERE id <> (SELECT min(id) FROM flow WHERE paused_at IS NOT NULL);
              DELETE FROM audit WHERE verb IN ('flow.pause', 'flow.resume');
              DELETE FROM event WHERE json_extract(body, '$.kind') IN ('paused', 'resumed', 'pending')
-                OR flow IN (SELECT public_id FROM flow WHERE phase IN ('done', 'reverted'))
+                OR flow IN (SELECT id FROM flow WHERE phase IN ('done', 'reverted'))
                    AND json_extract(body, '$.kind') NOT IN ('created', 'ended');
              UPDATE event SET seq = (SELECT count(*) FROM event e WHERE e.flow = event.flow AND e.n <= event.n);
-             UPDATE event SET body = json_set(body, '$.seq', seq);
-             UPDATE event SET body = json_set(body, '$.exchanges', json('[]')) WHERE json_extract(body, '$.kind') <> 'ended';
+             UPDATE flow SET lines = (SELECT count(*) FROM event WHERE event.flow = flow.id);
+             UPDATE event SET body = json_remove(body, '$.exchanges') WHERE json_extract(body, '$.kind') <> 'ended';
              PRAGMA journal_mode = DELETE; PRAGMA page_size = 512; VACUUM;",
         )?;
         db.close().map_err(|(_, error)| error)?;

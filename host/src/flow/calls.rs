@@ -1,0 +1,134 @@
+//! Which flows have a call under way: none is called twice, and no backend gets more calls at once than it may.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::{FlowId, Name};
+
+pub(super) struct Calls {
+    per_backend: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: HashMap<FlowId, Call>,
+    /// Somebody was left out because a backend was full.
+    left_out: bool,
+}
+
+struct Call {
+    /// Whom it calls.
+    backend: Option<Name>,
+    /// A write named the flow meanwhile.
+    named: bool,
+}
+
+/// What the end of a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// The flow was named meanwhile: its row is to be looked at.
+    pub(super) named: bool,
+    /// A backend has room again for who was left out.
+    pub(super) room: bool,
+}
+
+impl Calls {
+    pub(super) fn new(per_backend: usize) -> Self {
+        Self { per_backend, state: Mutex::default() }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.lock().calls.len()
+    }
+
+    /// The backends that have as many calls as they may.
+    pub(super) fn full(&self) -> Vec<Name> {
+        let mut state = self.lock();
+        let mut of: HashMap<&Name, usize> = HashMap::new();
+        for backend in state.calls.values().filter_map(|call| call.backend.as_ref()) {
+            *of.entry(backend).or_default() += 1;
+        }
+        let full = of.into_iter().filter(|(_, calls)| *calls >= self.per_backend);
+        let full: Vec<Name> = full.map(|(backend, _)| backend.clone()).collect();
+        state.left_out |= !full.is_empty();
+        full
+    }
+
+    /// From now on it is under way. False when it was, or when its backend is full.
+    pub(super) fn begin(&self, id: FlowId, backend: Option<&Name>) -> bool {
+        let mut state = self.lock();
+        if state.calls.contains_key(&id) || !state.has_room(backend, self.per_backend) {
+            return false;
+        }
+        state.calls.insert(id, Call { backend: backend.cloned(), named: false });
+        true
+    }
+
+    /// True when a call of it is under way, which answers for it at its end.
+    pub(super) fn name(&self, id: FlowId) -> bool {
+        self.lock().calls.get_mut(&id).map(|call| call.named = true).is_some()
+    }
+
+    /// Whether the next call of a flow that is under way may go to this backend, in place of the one before.
+    pub(super) fn goes_on(&self, id: FlowId, backend: Option<&Name>) -> bool {
+        let mut state = self.lock();
+        if state.calls.get(&id).is_some_and(|call| call.backend.as_ref() == backend) {
+            return true;
+        }
+        let room = state.has_room(backend, self.per_backend);
+        if let Some(call) = state.calls.get_mut(&id).filter(|_| room) {
+            call.backend = backend.cloned();
+        }
+        room
+    }
+
+    pub(super) fn end(&self, id: FlowId) -> Ended {
+        let mut state = self.lock();
+        let call = state.calls.remove(&id);
+        let room = call.as_ref().is_some_and(|call| call.backend.is_some()) && std::mem::take(&mut state.left_out);
+        Ended { named: call.is_some_and(|call| call.named), room }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panicking task leaves the map whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A backend that does not answer must not take every place.
+    fn has_room(&mut self, backend: Option<&Name>, per_backend: usize) -> bool {
+        let Some(backend) = backend else { return true };
+        let calls = self.calls.values().filter(|call| call.backend.as_ref() == Some(backend)).count();
+        self.left_out |= calls >= per_backend;
+        calls < per_backend
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_left_out_of_a_full_backend_is_looked_for_when_it_has_room() {
+        let calls = Calls::new(1);
+        let pod = Name::parse("name", "pod-a").unwrap();
+        let (first, second) = (FlowId::fresh(), FlowId::fresh());
+        assert!(calls.begin(first, Some(&pod)));
+        assert!(!calls.begin(second, Some(&pod)));
+        assert_eq!(calls.end(first), Ended { named: false, room: true });
+        assert!(calls.begin(second, Some(&pod)));
+        assert_eq!(calls.end(second), Ended { named: false, room: false });
+    }
+
+    #[test]
+    fn a_flow_that_is_named_during_its_call_is_looked_at_after_it() {
+        let calls = Calls::new(1);
+        let flow = FlowId::fresh();
+        assert!(!calls.name(flow));
+        assert!(calls.begin(flow, None));
+        assert!(calls.name(flow));
+        assert_eq!(calls.end(flow), Ended { named: true, room: false });
+    }
+}

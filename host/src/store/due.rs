@@ -1,0 +1,108 @@
+//! What is due: which flows the runner may call, and when it has to look again.
+
+use std::ops::Deref;
+
+use rusqlite::{Connection, params};
+
+use super::flows::{flow_columns, read_flow};
+use super::pauses::{self, stopped};
+use super::rows::{all, from_text, from_text_or_null, to_json};
+use super::{Lane, Operation, Result, Store};
+use crate::model::{Flow, FlowId, Millis, Name};
+use crate::switch::{Guard, guarded};
+
+/// One that is due, by name: its row is read before it is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    pub id: FlowId,
+    /// Which backend its task calls.
+    pub backend: Option<Name>,
+}
+
+/// A row of `flow` that is due at ?1, the first in its line, and that nobody stopped.
+macro_rules! due {
+    () => {
+        concat!(
+            "wake IS NOT NULL AND wake <= ?1 AND NOT ",
+            stopped!(),
+            " AND (exclusive IS NULL OR NOT EXISTS (
+                SELECT 1 FROM flow o WHERE o.exclusive = f.exclusive AND (o.task_since, o.id) < (f.task_since, f.id)))"
+        )
+    };
+}
+
+/// A new run begins: what is due may have been in a call when the last one ended.
+struct TakeOver(Millis);
+
+impl Operation for TakeOver {
+    type Answer = ();
+
+    fn apply(&self, db: &Connection) -> Result<()> {
+        db.execute("UPDATE flow SET attempt = attempt + 1 WHERE wake <= ?1", params![self.0])?;
+        Ok(())
+    }
+}
+
+/// The query with its guards.
+fn unstopped(query: &'static str) -> impl Deref<Target = str> {
+    pauses::guarded(guarded(Guard::Turn, query, "exclusive IS NULL OR", "TRUE OR"))
+}
+
+impl Store {
+    /// Counts a try for each flow that may have been in a call when the last run ended.
+    pub(crate) async fn take_over(&self, now: Millis) -> Result<()> {
+        self.write(Lane::Flow, TakeOver(now)).await
+    }
+
+    /// What the runner may call now, the longest due first. Of flows that take turns at an exclusive backend only the first; none that
+    /// somebody stopped, and none at a backend of `full`.
+    pub(crate) async fn due_flows(&self, now: Millis, limit: usize, full: &[Name]) -> Result<Vec<Due>> {
+        let full = to_json(&full)?;
+        self.read(move |db| {
+            let query = concat!(
+                "SELECT public_id, backend FROM flow f WHERE ",
+                due!(),
+                " AND coalesce(backend, '') NOT IN (SELECT value FROM json_each(?3)) ORDER BY wake LIMIT ?2"
+            );
+            all(db, &unstopped(query), params![now, limit, full], |row| {
+                Ok(Due { id: from_text(row, "public_id")?, backend: from_text_or_null(row, "backend")? })
+            })
+        })
+        .await
+    }
+
+    /// The same as they stand, for a test that runs none of them.
+    #[cfg(any(test, feature = "testing"))]
+    pub async fn due_now(&self, now: Millis) -> Result<Vec<Flow>> {
+        let due = self.due_flows(now, 100, &[]).await?;
+        let flows = self.flows_now(due.into_iter().map(|due| due.id).collect(), now).await?;
+        Ok(flows.into_iter().map(|(flow, _)| flow).collect())
+    }
+
+    /// These flows as they stand, each with whether it may be called now.
+    pub(crate) async fn flows_now(&self, ids: Vec<FlowId>, now: Millis) -> Result<Vec<(Flow, bool)>> {
+        self.read(move |db| {
+            let mut flows = Vec::with_capacity(ids.len());
+            let query = concat!("SELECT ", flow_columns!(), ", ", due!(), " AS due FROM flow f WHERE public_id = ?2");
+            let mut statement = db.prepare_cached(&unstopped(query))?;
+            for id in ids {
+                let mut rows = statement.query(params![now, id.to_string()])?;
+                if let Some(row) = rows.next()? {
+                    flows.push((read_flow(row)?, row.get("due")?));
+                }
+            }
+            Ok(flows)
+        })
+        .await
+    }
+
+    /// When the next flow after `now` becomes due.
+    pub(crate) async fn next_wake(&self, now: Millis) -> Result<Option<Millis>> {
+        self.read(move |db| {
+            Ok(db
+                .prepare_cached("SELECT min(wake) FROM flow WHERE wake > ?1")?
+                .query_row(params![now], |row| row.get(0))?)
+        })
+        .await
+    }
+}
