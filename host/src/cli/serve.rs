@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
@@ -97,6 +97,8 @@ async fn serve(mut config: Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
     config.listen = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
+    // Before it says that it listens: from then on somebody may end it.
+    let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let router = api::router(lifecycle.clone(), config.clone(), stopped.clone());
     let mut runner = tokio::spawn({
         let stopped = stopped.clone();
@@ -115,7 +117,7 @@ async fn serve(mut config: Config) -> anyhow::Result<()> {
     };
     let serving = tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(until_told).await });
     tokio::select! {
-        told = signalled() => told?,
+        () = signalled(&mut ends) => (),
         // Without it nothing would ever be done here.
         ended = &mut runner => return ended?.context("running the flows"),
     }
@@ -135,11 +137,10 @@ async fn serve(mut config: Config) -> anyhow::Result<()> {
     }
 }
 
-async fn signalled() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
+async fn signalled([terminate, interrupt]: &mut [Signal; 2]) {
     tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for ctrl-c"),
+        _ = terminate.recv() => (),
+        _ = interrupt.recv() => (),
     }
 }
 
