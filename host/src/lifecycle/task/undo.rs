@@ -14,7 +14,9 @@ use crate::driver::{Answer, Call, Doing, Drivers, Presence};
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
 use crate::lifecycle::delete::Delete;
-use crate::model::{Budgets, Erasure, Exchange, Fault, FaultKind, GivenBack, Holding, HoldingState, Name, Role};
+use crate::model::{
+    Budgets, Erasure, Exchange, Fault, FaultKind, GivenBack, Holding, HoldingState, Name, Role, Verdict,
+};
 use crate::store::{Effect, InstanceChange, Store, Undone};
 use crate::switch::{Switch, holds};
 
@@ -172,8 +174,12 @@ impl Undo {
                     ));
                 }
                 let gone = format!("{} is gone from {}", undone.holding.mark, undone.holding.backend);
-                cx.note(format!("{gone}{}", erased(&word.receipt)));
+                let said = erased(&word.receipt);
                 let line = given_back(&undone.holding, word, answer.exchanges, erasure);
+                if let Some(fault) = still_holds_data(&undone.holding, &line) {
+                    return Outcome::Fail(fault);
+                }
+                cx.note(format!("{gone}{said}"));
                 cx.gave_back(GivenBack { off: power.map(|power| power.looked), ..line });
                 cx.also(Effect::Settle(undone.holding.id));
                 Outcome::Done
@@ -363,6 +369,21 @@ fn stands_on(holding: &Holding, above: &Holding) -> Fault {
     Fault::new(FaultKind::Conflict, format!("{} of {} is kept: {message}", holding.role.as_str(), holding.backend))
 }
 
+/// The driver said done of what was deployed, and of less erasing than was asked for.
+fn still_holds_data(holding: &Holding, line: &GivenBack) -> Option<Fault> {
+    let is_held = holding.state == HoldingState::Held;
+    let erased = line.erased(is_held).filter(|erased| erased.verdict == Verdict::Below)?;
+    let (asked, reached) = (erased.asked.as_str(), erased.reached.as_str());
+    let (backend, mark) = (&holding.backend, &holding.mark);
+    Some(Fault::new(
+        FaultKind::Broken,
+        format!(
+            "{backend} gave {mark} back with erase level {reached}, and {asked} was ordered: its disks may hold data; look at them, then \
+             retry this flow, or skip the task with a reason"
+        ),
+    ))
+}
+
 fn given_back(holding: &Holding, word: Word, looked: Vec<Exchange>, erasure: Erasure) -> GivenBack {
     GivenBack {
         role: holding.role,
@@ -387,5 +408,49 @@ fn confirming(after: Duration, holding: &Holding, word: Word) -> Outcome {
             note: format!("an earlier request to {} may still take effect: waiting until it cannot", holding.backend),
         },
         Err(error) => Outcome::retry(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Erase, Eraser, FlowId, HoldingId, InstanceId, Mark, OperationId, RevisionId};
+
+    fn fault(state: HoldingState, level: Erase, said: Value) -> Option<String> {
+        let holding = Holding {
+            id: HoldingId(1),
+            instance: InstanceId::fresh(),
+            role: Role::Deploy,
+            backend: Name::parse("name", "ironic-1").unwrap(),
+            revision: RevisionId(1),
+            operation: OperationId::doing(FlowId::fresh(), 3, 1),
+            mark: Mark("mg-a-1".into()),
+            handle: Some("node-1".into()),
+            facts: Map::new(),
+            trail: None,
+            node: None,
+            state,
+            fault: None,
+            since: 0,
+            off_at: None,
+            owed_at: None,
+        };
+        let word = Word { receipt: said.as_object().cloned().unwrap(), proof: None };
+        let erasure = Erasure { level, eraser: Eraser::Deploy, let_go: false };
+        still_holds_data(&holding, &given_back(&holding, word, vec![], erasure)).map(|fault| fault.message)
+    }
+
+    #[test]
+    fn what_was_deployed_is_not_settled_with_less_erasing_than_was_ordered() {
+        let below = fault(HoldingState::Held, Erase::Full, json!({"erased": "quick"})).unwrap();
+        assert!(below.contains("level quick, and full was ordered: its disks may hold data"), "{below}");
+        assert!(fault(HoldingState::Held, Erase::Quick, json!({})).is_some(), "silence reaches nothing");
+        assert_eq!(fault(HoldingState::Held, Erase::Quick, json!({"erased": "full"})), None);
+        assert_eq!(fault(HoldingState::Held, Erase::None, json!({})), None);
+        assert_eq!(fault(HoldingState::Intended, Erase::Quick, json!({"erased": "none"})), None, "nothing was written");
     }
 }
