@@ -1,3 +1,9 @@
+-- `place` in the line at `exclusive`: when it came, and 0 from its first answer on, when its turn has begun.
+ALTER TABLE flow ADD COLUMN place INTEGER;
+UPDATE flow SET place = CASE WHEN checkpoint IS NULL THEN task_since ELSE 0 END WHERE exclusive IS NOT NULL;
+DROP INDEX flow_exclusive;
+CREATE INDEX flow_exclusive ON flow (exclusive, place, id) WHERE exclusive IS NOT NULL;
+
 -- Timelines by the flow's own number, with what every line has as columns. `flow.lines` counts them.
 ALTER TABLE flow ADD COLUMN lines INTEGER NOT NULL DEFAULT 0;
 

@@ -99,6 +99,7 @@ pub fn first(
         fault: None,
         progress: Progress::default(),
         exclusive: None,
+        place: None,
         follows: None,
         backend: None,
         paused: None,
@@ -454,6 +455,8 @@ impl Inner {
         let FlowUpdate { position, state, checkpoint, task_since, fault, progress, .. } = update;
         (flow.position, flow.state, flow.checkpoint, flow.task_since) = (position, state, checkpoint, task_since);
         (flow.fault, flow.progress, flow.updated_at) = (fault, progress, at);
+        // One that took a new place is read again before its turn.
+        flow.place = flow.place.map(|_| 0);
         (flow.cancel, flow.wake, flow.exclusive, flow.backend) = (cancel, wake, exclusive, backend);
         flow.revision += 1;
         let is_due = wake.is_some_and(|wake| wake <= self.clock.now()) && position.phase.runs();
@@ -476,9 +479,11 @@ impl Inner {
         mut left: Left,
     ) -> Transition {
         let now = self.clock.now();
+        // In a line the clock stands: a task's time begins with its turn.
+        let since = if flow.place.is_some_and(|place| place > 0) { now } else { flow.task_since };
         let signals = Signals {
             cancelled: flow.cancel,
-            overdue: now.saturating_sub(flow.task_since) > millis(left.budget.unwrap_or(self.patience.deadline)),
+            overdue: now.saturating_sub(since) > millis(left.budget.unwrap_or(self.patience.deadline)),
             again: page
                 .zip(flow.fault.as_ref())
                 .and_then(|(page, cause)| page.again(&state, flow.position.round, cause)),
@@ -514,7 +519,7 @@ impl Inner {
             position: next.position,
             checkpoint: checkpoint(flow, outcome, &next),
             state,
-            task_since: if next.task_over { now } else { flow.task_since },
+            task_since: if next.task_over { now } else { since },
             wake: match next.wake {
                 Wake::Now => Some(now),
                 Wake::After(after) => Some(now + millis(after.min(self.patience.longest_wait))),

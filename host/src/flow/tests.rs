@@ -359,6 +359,31 @@ async fn at_an_exclusive_backend_flows_take_turns_in_the_order_they_came() {
 }
 
 #[tokio::test]
+async fn what_a_flow_waits_in_a_line_is_not_taken_from_its_budget() {
+    let mut bench = Bench::new();
+    bind(&bench, &["compose"]).await;
+    bench.tasks[0].takes = Some(name("pod-a"));
+    bench.tasks[0].budget = Some(Duration::from_secs(60));
+    // The first one's, one after the other, then the second's.
+    bench.answers(0, [pending(50), Outcome::Done, pending(15), pending(5)]);
+    let (_, first) = bench.create().await;
+    let (_, second) = bench.create().await;
+    let _service = bench.serve();
+    bench.until(first, |flow| flow.checkpoint.is_some()).await;
+    bench.clock.advance(Duration::from_secs(50));
+    let its_turn = bench.until(second, |flow| flow.checkpoint.is_some()).await;
+    assert_eq!((its_turn.task_since, its_turn.place), (bench.clock.now(), Some(0)));
+    bench.clock.advance(Duration::from_secs(15));
+    bench.until(second, |flow| flow.revision > its_turn.revision).await;
+    bench.clock.advance(Duration::from_secs(5));
+    assert_eq!(
+        bench.until(second, ended).await.position.phase,
+        Phase::Done,
+        "it was 70 s at the task, 20 of them its turn"
+    );
+}
+
+#[tokio::test]
 async fn a_task_over_its_own_budget_is_overdue_and_turns_the_flow_round() {
     let mut bench = Bench::new();
     bench.tasks[0].budget = Some(Duration::from_secs(60));

@@ -97,7 +97,11 @@ impl Waits {
         Some(Self {
             what,
             since: flow.task_since,
-            budget_left: Some(budget.saturating_sub(now.saturating_sub(flow.task_since))),
+            // In a line the clock stands.
+            budget_left: flow
+                .place
+                .is_none_or(|place| place == 0)
+                .then(|| budget.saturating_sub(now.saturating_sub(flow.task_since))),
             next_try: flow.wake,
             who,
             now,
@@ -214,6 +218,7 @@ mod tests {
                 ..Progress::default()
             },
             exclusive: None,
+            place: None,
             follows: None,
             backend: Some(name("ironic-1")),
             paused: None,
@@ -241,13 +246,16 @@ mod tests {
     #[test]
     fn who_is_ahead_is_named_and_how_many_stand_between() {
         let mut flow = flow();
-        flow.exclusive = Some("pod-a/compose".into());
+        (flow.exclusive, flow.place) = (Some("pod-a/compose".into()), Some(flow.task_since));
         flow.progress = Progress::default();
         let first = FlowId::fresh();
         let ahead = [(flow.id, Ahead { first, in_line: 3 })].into();
         let said = say(&flow, &Obstacles { ahead, ..Obstacles::default() });
         assert!(said.starts_with(&format!("its turn at pod-a/compose: flow {first} is ahead, and 2 more (")), "{said}");
-        assert!(said.ends_with("moganite goes on by itself)"), "{said}");
+        assert!(
+            said.ends_with("(since 4 min, next try in 30 s; moganite goes on by itself)"),
+            "its budget is whole: {said}"
+        );
     }
 
     #[test]

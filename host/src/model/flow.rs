@@ -97,6 +97,8 @@ pub struct Flow {
     pub progress: Progress,
     /// `<backend>/<verb>` while the current task may run only one at a time there.
     pub exclusive: Option<String>,
+    /// When it took its place in the line there; 0 once its turn has begun.
+    pub place: Option<Millis>,
     /// It becomes due when that flow ended.
     pub follows: Option<FlowId>,
     /// Which backend the current task calls.

@@ -26,7 +26,7 @@ macro_rules! due {
             "wake IS NOT NULL AND wake <= ?1 AND NOT ",
             stopped!(),
             " AND (exclusive IS NULL OR NOT EXISTS (
-                SELECT 1 FROM flow o WHERE o.exclusive = f.exclusive AND (o.task_since, o.id) < (f.task_since, f.id)))"
+                SELECT 1 FROM flow o WHERE o.exclusive = f.exclusive AND (o.place, o.id) < (f.place, f.id)))"
         )
     };
 }

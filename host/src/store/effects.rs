@@ -78,7 +78,7 @@ pub(super) fn apply(db: &Connection, flow: FlowId, effect: &Effect, at: Millis) 
     match effect {
         Effect::Intend(intent) => {
             holdings::intend(db, intent, at)?;
-            take_turn(db, flow, intent)
+            line_up(db, flow, intent, at)
         }
         Effect::Trail { operation, checkpoint } => holdings::trail(db, operation, checkpoint),
         Effect::Hold { operation, handle, facts, node } => holdings::hold(db, operation, handle, facts, node.as_ref()),
@@ -111,13 +111,15 @@ fn calls_for(db: &Connection, flow: FlowId, instance: InstanceId, role: Role) ->
 }
 
 /// The flow's task calls this backend, and stands in line where the backend's revision says that this verb runs one at a time.
-fn take_turn(db: &Connection, flow: FlowId, intent: &Intent) -> Result<()> {
+fn line_up(db: &Connection, flow: FlowId, intent: &Intent, at: Millis) -> Result<()> {
     db.prepare_cached(
-        "UPDATE flow SET backend = ?2, exclusive = CASE WHEN EXISTS (
-             SELECT 1 FROM holding h JOIN revision r ON r.id = h.revision
-             WHERE h.operation = ?4 AND instr(r.exclusive, ',' || ?3 || ',') > 0) THEN ?2 || '/' || ?3 ELSE exclusive END
+        "UPDATE flow SET backend = ?2,
+                exclusive = CASE WHEN r.is_exclusive THEN ?2 || '/' || ?3 ELSE exclusive END,
+                place = CASE WHEN r.is_exclusive THEN ?5 ELSE place END
+         FROM (SELECT instr(r.exclusive, ',' || ?3 || ',') > 0 AS is_exclusive
+               FROM holding h JOIN revision r ON r.id = h.revision WHERE h.operation = ?4) r
          WHERE public_id = ?1",
     )?
-    .execute(params![flow.to_string(), intent.backend.as_str(), intent.role.as_str(), intent.operation.0])?;
+    .execute(params![flow.to_string(), intent.backend.as_str(), intent.role.as_str(), intent.operation.0, at])?;
     Ok(())
 }

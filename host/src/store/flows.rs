@@ -13,7 +13,7 @@ use crate::switch::{Guard, guarded};
 macro_rules! flow_columns {
     () => {
         "id, public_id, kind, version, project, instance, phase, task, attempt, round, revision, state, checkpoint, task_since, wake,
-         cancel, fault, progress, exclusive, follows, backend, paused_at, paused_why, created_at, updated_at"
+         cancel, fault, progress, exclusive, place, follows, backend, paused_at, paused_why, created_at, updated_at"
     };
 }
 pub(super) use flow_columns;
@@ -165,7 +165,8 @@ impl Texts {
                 Guard::Revision,
                 "UPDATE flow SET phase = ?3, task = ?4, attempt = ?5, round = ?6, revision = revision + 1, state = ?7, checkpoint = ?8,
                         task_since = ?9, wake = CASE WHEN cancel AND ?3 = 'forward' THEN min(?10, ?13) ELSE ?10 END, fault = ?11, progress = ?12, updated_at = ?13,
-                        exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END, budget = ?16, backend = CASE WHEN ?14 THEN NULL ELSE coalesce(?15, backend) END,
+                        exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END,
+                        place = CASE WHEN exclusive IS NOT NULL AND NOT ?14 THEN 0 END, budget = ?16, backend = CASE WHEN ?14 THEN NULL ELSE coalesce(?15, backend) END,
                         lines = lines + 1
                  WHERE id = ?1 AND revision = ?2",
                 "revision = ?2",
@@ -357,10 +358,11 @@ pub(super) fn read_flow(row: &Row<'_>) -> Result<Flow> {
         fault: from_json_or_null(row, 16)?,
         progress: from_json(row, 17)?,
         exclusive: row.get(18)?,
-        follows: from_text_or_null(row, 19)?,
-        backend: from_text_or_null(row, 20)?,
-        paused: paused(row.get(21)?, row.get(22)?),
-        created_at: row.get(23)?,
-        updated_at: row.get(24)?,
+        place: row.get(19)?,
+        follows: from_text_or_null(row, 20)?,
+        backend: from_text_or_null(row, 21)?,
+        paused: paused(row.get(22)?, row.get(23)?),
+        created_at: row.get(24)?,
+        updated_at: row.get(25)?,
     })
 }

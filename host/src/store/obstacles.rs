@@ -45,8 +45,8 @@ impl Store {
                 let ahead = one(
                     db,
                     "SELECT o.public_id, count(*) OVER () AS n FROM flow f
-                     JOIN flow o ON o.exclusive = f.exclusive AND (o.task_since, o.id) < (f.task_since, f.id)
-                     WHERE f.public_id = ?1 ORDER BY o.task_since, o.id LIMIT 1",
+                     JOIN flow o ON o.exclusive = f.exclusive AND (o.place, o.id) < (f.place, f.id)
+                     WHERE f.public_id = ?1 ORDER BY o.place, o.id LIMIT 1",
                     params![id.to_string()],
                     |row| Ok(Ahead { first: from_text(row, "public_id")?, in_line: row.get("n")? }),
                 )?;
@@ -68,7 +68,7 @@ impl Store {
             all(
                 db,
                 concat!(
-                    "SELECT kind, count(*) FROM flow WHERE wake IS NOT NULL AND ?1 - task_since > coalesce(budget, ?2) AND NOT ",
+                    "SELECT kind, count(*) FROM flow WHERE wake IS NOT NULL AND ?1 - task_since > coalesce(budget, ?2) AND coalesce(place, 0) = 0 AND NOT ",
                     stopped!(),
                     " GROUP BY kind ORDER BY kind"
                 ),
