@@ -22,6 +22,7 @@ mod plugins;
 mod roles;
 mod secrets;
 mod sessions;
+mod tally;
 mod text;
 
 pub use answer::{Answer, DeployOrder, Deployed, Doing, Held, Observed, Page, Pause, PowerWish, Presence};
@@ -32,3 +33,4 @@ pub use manifest::{pack, read as read_manifest};
 pub use plugins::{Drivers, OWN_PROGRAM, Plugin, PluginState, Refusal};
 pub use roles::{Claimer, Composer, Deployer, Enroller, Prober};
 pub use secrets::Vault;
+pub use tally::{Denied, Pair};

@@ -8,6 +8,7 @@ mod backup;
 mod bindings;
 mod create;
 mod delete;
+mod granting;
 mod look;
 mod observe;
 mod power;
@@ -25,6 +26,7 @@ mod wishes;
 
 pub use adopt::Adoption;
 pub use backup::Backup;
+pub use granting::{Granting, Requests};
 pub use receipt::{Line, Receipt};
 pub use reconcile::Decision;
 pub use restore::{NotRestored, Restored, is_half_restored, restore};
@@ -53,6 +55,9 @@ pub enum Error {
     /// `code` is stable; `message` says what to do.
     #[error("{message}")]
     Refused { code: &'static str, message: String },
+    /// `more`: a line each, as an operator repeats them to grant them.
+    #[error("{plugin} asks for more than was granted: {}", .more.join("; "))]
+    AsksMore { plugin: String, more: Vec<String> },
     #[error(transparent)]
     Store(#[from] store::Error),
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here waits, asks the time, speaks SQL or HTTP. serde is derived because a flow's state is stored and records are shown.
 
+mod asks;
 mod audit;
 mod backend;
 mod budgets;
@@ -24,6 +25,7 @@ mod plugin;
 mod project;
 mod quota;
 
+pub use asks::{Ask, Asks, Granted, More, covers};
 pub use audit::{Audit, By};
 pub use backend::{Access, Auth, Backend, Endpoint, Grant, Revision, Tls};
 pub use budgets::Budgets;

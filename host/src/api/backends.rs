@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -23,13 +23,14 @@ use super::error::{Problem, Result};
 use super::page::{Page, Paging};
 use super::plugin_ref;
 use super::time;
-use crate::model::{Budgets, Name, Revision, RevisionId};
+use crate::model::{Ask, Asks, Budgets, Name, Revision, RevisionId};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(show, put))
         .routes(routes!(swap))
+        .routes(routes!(asks))
         .routes(routes!(probe))
         .merge(pause::routes())
         .merge(test::routes())
@@ -41,6 +42,38 @@ struct Swap {
     /// A plugin's digest, the first digits of it, its name, or name@version.
     #[serde(alias = "plugin")]
     digest: String,
+    /// What it asks for beyond what is granted, each line as `asks_more` has it.
+    #[serde(default)]
+    grant: Vec<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Of {
+    /// A plugin's digest, the first digits of it, its name, or name@version.
+    plugin: String,
+}
+
+/// What a plugin asks for beyond what is granted at a backend.
+#[derive(Debug, Serialize, ToSchema)]
+struct AsksMore {
+    backend: String,
+    /// The plugin's digest.
+    digest: String,
+    /// A line each; none: it would be activated as it is.
+    asks_more: Vec<String>,
+}
+
+/// What the gate denied since the start.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Denied)]
+struct DeniedView {
+    /// As name@version and the digest's first digits.
+    plugin: String,
+    count: u64,
+    /// The last of them, newest last: request and reason.
+    last: Vec<String>,
 }
 
 /// A backend as its newest revision has it.
@@ -64,6 +97,17 @@ struct BackendView {
     /// Seconds that verbs may take here, where the flavor says nothing.
     #[schema(value_type = BTreeMap<String, u64>)]
     budgets: Budgets,
+    /// Requests that the plugin may send; null: all that it asks for.
+    #[schema(value_type = Option<Vec<Object>>)]
+    requests: Option<Vec<Ask>>,
+    /// What the plugin asked for when it was bound: endpoints, requests, places, sessions, reads, wall times, verbs that need a proof.
+    /// Null: bound before plugins asked, so all that its endpoints take. Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    asks: Option<Option<Asks>>,
+    /// By plugin, since the service started. Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denied: Option<Vec<DeniedView>>,
     /// Things held there now, by role. Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<BTreeMap<&'static str, u64>>,
@@ -116,9 +160,9 @@ async fn put(
         (Some(_), _) => return Err(Problem::new("stale-revision", format!("backend {name} is not as the ETag says"))),
     };
     let digest = digest(&app, &body.plugin)?;
-    let draft = body.into_revision(name.clone(), digest);
+    let (draft, said) = body.into_revision(name.clone(), digest);
     check_names(&app, &draft).await?;
-    app.lifecycle.bind(draft, after).await.map_err(Problem::in_body)?;
+    app.lifecycle.bind(draft, after, said).await.map_err(Problem::in_body)?;
     whole(&app, &name).await
 }
 
@@ -133,8 +177,17 @@ async fn swap(
 ) -> Result<impl IntoResponse> {
     app.store().newest_revision(&name).await?.ok_or_else(|| Problem::not_found("backend", &name))?;
     let digest = digest(&app, &body.digest)?;
-    app.lifecycle.swap(&name, digest).await.map_err(Problem::in_body)?;
+    app.lifecycle.swap(&name, digest, body.grant).await.map_err(Problem::in_body)?;
     whole(&app, &name).await
+}
+
+/// What a plugin asks for beyond what is granted here. Changes nothing.
+#[utoipa::path(get, path = "/v1/backends/{name}/asks", tag = "backends", params(("name" = String, Path), Of), responses((status = 200, body = AsksMore)))]
+async fn asks(_: Operator, State(app): State<App>, Named(name): Named, Asked(of): Asked<Of>) -> Result<Json<AsksMore>> {
+    let digest = digest(&app, &of.plugin)?;
+    let more = app.lifecycle.asks_more(&name, &digest).await?;
+    let asks_more = more.iter().map(ToString::to_string).collect();
+    Ok(Json(AsksMore { backend: name.to_string(), digest: digest.to_string(), asks_more }))
 }
 
 /// Asks the far side through the driver: its version, what is wrong with the settings, what it can do. Changes nothing.
@@ -149,6 +202,8 @@ async fn whole(app: &App, name: &Name) -> Result<impl IntoResponse + use<>> {
     let revisions = app.store().revisions(name).await?;
     let held = app.store().roles_held(name).await?;
     let view = BackendView {
+        asks: Some(newest.granted.as_ref().map(|granted| granted.asks.clone())),
+        denied: Some(DeniedView::of(app, name)),
         paused: app.store().paused(name).await?.map(|paused| paused.why),
         held: Some(held.into_iter().map(|(role, n)| (role.as_str(), n)).collect()),
         revisions: Some(revisions.into_iter().map(|(revision, at)| RevisionView::of(app, &revision, at)).collect()),
@@ -201,9 +256,19 @@ impl BackendView {
             paused: None,
             sweep: revision.sweep.as_str(),
             budgets: revision.budgets,
+            requests: revision.granted.and_then(|granted| granted.requests),
+            asks: None,
+            denied: None,
             held: None,
             revisions: None,
         }
+    }
+}
+
+impl DeniedView {
+    fn of(app: &App, name: &Name) -> Vec<Self> {
+        let all = app.drivers().denied().into_iter().filter(|((backend, _), _)| backend == name);
+        all.map(|((_, plugin), denied)| Self { plugin, count: denied.count, last: denied.last.into() }).collect()
     }
 }
 

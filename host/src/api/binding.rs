@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::model::{Access, Auth, Budgets, Digest, Endpoint, Grant, Name, Revision, RevisionId, SweepPolicy, Tls};
+use crate::lifecycle::{Granting, Requests};
+use crate::model::{Access, Ask, Auth, Budgets, Digest, Endpoint, Grant, Name, Revision, RevisionId, SweepPolicy, Tls};
 
 /// What an operator writes.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -36,6 +37,13 @@ pub(super) struct BindingBody {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, u64>)]
     pub(super) budgets: Budgets,
+    /// Requests that the plugin may send, each with endpoint, methods and a path pattern, within what its manifest asks for. Left out:
+    /// all that it asks for.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub(super) requests: Option<Vec<Ask>>,
+    /// What the plugin asks for beyond the revision before, each line as `asks_more` of the refusal has it.
+    #[serde(default)]
+    pub(super) grant: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -81,9 +89,10 @@ pub(super) struct GrantBody {
 }
 
 impl BindingBody {
-    /// Its id is given by the store.
-    pub(super) fn into_revision(self, backend: Name, digest: Digest) -> Revision {
-        Revision {
+    /// Its id is given by the store, what is granted by the lifecycle.
+    pub(super) fn into_revision(self, backend: Name, digest: Digest) -> (Revision, Granting) {
+        let requests = self.requests.map_or(Requests::All, Requests::Only);
+        let revision = Revision {
             id: RevisionId(0),
             backend,
             digest,
@@ -93,7 +102,9 @@ impl BindingBody {
             grants: self.grants.into_iter().map(Grant::from).collect(),
             sweep: self.sweep,
             budgets: self.budgets,
-        }
+            granted: None,
+        };
+        (revision, Granting { requests, more: self.grant })
     }
 }
 

@@ -27,6 +27,10 @@ pub(super) struct Problem {
     /// The same request may work later.
     retryable: bool,
     what_to_do: &'static str,
+    /// What a plugin asks for beyond what was granted, a line each; repeated in `grant`, they are granted.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    asks_more: Box<[String]>,
 }
 
 pub(super) type Result<T> = std::result::Result<T, Problem>;
@@ -43,6 +47,7 @@ impl Problem {
             code,
             retryable: matches!(row.status, 502 | 503 | 507),
             what_to_do: row.what_to_do,
+            asks_more: Box::default(),
         }
     }
 
@@ -85,6 +90,9 @@ impl From<lifecycle::Error> for Problem {
             lifecycle::Error::NotFound { what, name } => Self::not_found(what, name),
             lifecycle::Error::Invalid(invalid) => invalid.into(),
             lifecycle::Error::Refused { code, message } => Self::new(code, message),
+            lifecycle::Error::AsksMore { ref more, .. } => {
+                Self { asks_more: more.clone().into(), ..Self::new("plugin-asks-more", error.to_string()) }
+            }
             lifecycle::Error::Store(error) => error.into(),
         }
     }

@@ -108,6 +108,15 @@ async fn metrics(_: Operator, State(app): State<App>) -> Result<impl IntoRespons
         let plugin = format!("{} {}", title.as_deref().unwrap_or("unknown"), digest.short());
         text.sample("moganite_late_arrivals_total", &[("plugin", &plugin)], n);
     }
+    text.family(
+        "moganite_gate_denied_total",
+        "counter",
+        "Requests of drivers that the gate denied since the start, by backend and plugin.",
+    );
+    for ((backend, plugin), denied) in app.drivers().denied() {
+        let labels = [("backend", backend.as_str()), ("plugin", &plugin)];
+        text.sample("moganite_gate_denied_total", &labels, denied.count);
+    }
     text.family("moganite_store_commits_total", "counter", "Commits of the database since the start.");
     text.sample("moganite_store_commits_total", &[], store.commits());
     text.family("moganite_http_requests_total", "counter", "Requests answered since the start.");

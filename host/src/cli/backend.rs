@@ -1,4 +1,4 @@
-//! `backend`: put, list, show, swap, pause, resume, probe, test.
+//! `backend`: put, list, show, asks, swap, pause, resume, probe, test.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Failed;
-use super::client::Client;
+use super::client::{Client, segment};
 use super::file;
 use super::freeze::Reason;
 use super::output::Format;
@@ -27,6 +27,15 @@ pub(super) enum Command {
         name: String,
         /// The plugin's digest, the first digits of it, or name@version.
         digest: String,
+        /// Grants what it asks for beyond what is granted here: what `backend asks` says, which is printed.
+        #[arg(long)]
+        grant: bool,
+    },
+    /// Says what a plugin asks for beyond what is granted here; changes nothing.
+    Asks {
+        name: String,
+        /// The plugin's digest, the first digits of it, or name@version.
+        plugin: String,
     },
     /// No flow calls it until it is resumed; their clocks stand.
     Pause {
@@ -48,6 +57,10 @@ pub(super) enum Command {
     Probe {
         name: String,
     },
+}
+
+fn asks(name: &str, plugin: &str) -> String {
+    format!("/v1/backends/{name}/asks?plugin={}", segment(plugin))
 }
 
 impl Command {
@@ -72,10 +85,19 @@ impl Command {
                 output.list(&columns, &client.list("/v1/backends").await?);
             }
             Self::Show { name } => output.one(&client.get(&format!("/v1/backends/{name}")).await?),
-            Self::Swap { name, digest } => {
-                let backend = client.post(&format!("/v1/backends/{name}/swap"), &json!({ "digest": digest })).await?;
-                output.one(&backend);
+            Self::Swap { name, digest, grant } => {
+                let mut body = json!({ "digest": digest });
+                if grant {
+                    let asked = client.get(&asks(&name, &digest)).await?;
+                    for line in asked["asks_more"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                        output.done(&format!("granted: {line}"));
+                    }
+                    // By its digest: the same plugin that was asked about.
+                    body = json!({ "digest": asked["digest"], "grant": asked["asks_more"] });
+                }
+                output.one(&client.post(&format!("/v1/backends/{name}/swap"), &body).await?);
             }
+            Self::Asks { name, plugin } => output.one(&client.get(&asks(&name, &plugin)).await?),
             Self::Pause { name, why: Reason { reason } } => {
                 output.one(&client.post(&format!("/v1/backends/{name}/pause"), &json!({ "reason": reason })).await?);
             }

@@ -93,7 +93,11 @@ fn shorten_backend(fields: &mut Map<String, Value>, titles: &BTreeMap<String, St
     for endpoint in fields["endpoints"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         shorten(endpoint, &usual);
     }
-    fields.retain(|name, value| !is_empty(value) && (name != "sweep" || *value != json!(SweepPolicy::default())));
+    // No requests at all is another thing than all of them.
+    let is_none_granted = |name: &str, value: &Value| name == "requests" && value.is_array();
+    fields.retain(|name, value| {
+        is_none_granted(name, value) || !is_empty(value) && (name != "sweep" || *value != json!(SweepPolicy::default()))
+    });
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::Failed;
 use super::client::Client;
-use crate::model::{Budgets, Endpoint, Erase, Image, Name, Network, Route, Shape, SweepPolicy};
+use crate::model::{Ask, Budgets, Endpoint, Erase, Image, Name, Network, Route, Shape, SweepPolicy};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -58,6 +58,8 @@ struct Backend {
     sweep: SweepPolicy,
     #[serde(default)]
     budgets: Budgets,
+    #[serde(default)]
+    requests: Option<Vec<Ask>>,
 }
 
 /// A quota as it is written.
@@ -215,7 +217,9 @@ fn whole<T: DeserializeOwned + Serialize>(item: Value) -> anyhow::Result<Value> 
 /// Of what the service shows, what a person writes.
 fn written(kind: Kind, shown: Value) -> Value {
     let fields: &[_] = match kind {
-        Kind::Backend => &["name", "digest", "settings", "endpoints", "access", "grants", "sweep", "budgets"],
+        Kind::Backend => {
+            &["name", "digest", "settings", "endpoints", "access", "grants", "sweep", "budgets", "requests"]
+        }
         Kind::Quota => &["project", "instances"],
         Kind::Network | Kind::Image | Kind::Flavor => return shown,
     };

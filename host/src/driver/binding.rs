@@ -15,6 +15,7 @@ const PATTERN: usize = 64 << 10;
 pub(super) fn check(manifest: &Manifest, revision: &Revision, limit: usize) -> Result<(), Refusal> {
     settings(manifest, revision, limit)?;
     endpoints(manifest, revision)?;
+    requests(manifest, revision)?;
     grants(manifest, revision)
 }
 
@@ -93,6 +94,20 @@ fn endpoints(manifest: &Manifest, revision: &Revision) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Its requests would all be denied: better heard of here than by a flow.
+fn requests(manifest: &Manifest, revision: &Revision) -> Result<(), Refusal> {
+    if revision.endpoints.is_empty() || !manifest.requests.is_empty() {
+        return Ok(());
+    }
+    let title = manifest.title();
+    Err(Refusal::new(
+        "plugin-asks-nothing",
+        format!(
+            "{title} asks for no requests, so nothing that it sends would pass the gate: pack it with `[[requests]]` in its manifest"
+        ),
+    ))
+}
+
 /// What a grant gives must be what its place takes.
 fn grants(manifest: &Manifest, revision: &Revision) -> Result<(), Refusal> {
     for grant in &revision.grants {
@@ -152,6 +167,7 @@ mod tests {
                 "ironic": {"description": "its API", "auth": ["none"]},
                 "extra": {"description": "x", "required": false}
             },
+            "requests": [{"endpoint": "ironic", "methods": ["POST"], "path": "/**"}],
             "places": [{
                 "name": "bmc", "endpoint": "ironic", "methods": ["POST"], "path": "/v1/nodes", "pointer": "/p",
                 "value": "access.password"
@@ -181,6 +197,7 @@ mod tests {
             grants: vec![grant("bmc", Some("pod-a"), None), grant("pw", None, Some("s")), grant("token", None, None)],
             sweep: SweepPolicy::default(),
             budgets: crate::model::Budgets::default(),
+            granted: None,
         }
     }
 
@@ -223,6 +240,18 @@ mod tests {
             refused(|r| r.endpoints.get_mut("ironic").unwrap().tls.ca = Some("no pem".into())).0,
             "endpoint-ca-invalid"
         );
+    }
+
+    #[test]
+    fn a_plugin_that_asks_for_no_request_is_bound_to_no_endpoint() {
+        let silent = Manifest { requests: Vec::new(), sessions: Vec::new(), ..manifest() };
+        let refusal = check(&silent, &Revision { grants: Vec::new(), ..revision() }, 65_536).unwrap_err();
+        assert_eq!(refusal.code, "plugin-asks-nothing");
+        // Without a far side there is nothing to send.
+        let alone = Manifest { endpoints: Default::default(), places: Vec::new(), ..silent };
+        let alone =
+            check(&alone, &Revision { endpoints: Default::default(), grants: Vec::new(), ..revision() }, 65_536);
+        assert_eq!(alone, Ok(()));
     }
 
     #[test]

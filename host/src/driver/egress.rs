@@ -1,7 +1,7 @@
 //! The gate: the only way out of a driver, and the only place that puts a secret into a request.
 //!
 //! A request names an endpoint of the plugin's manifest; the operator bound that name to a URL. Everything else is
-//! denied, and noted. The gate writes down each exchange as it saw it: that, and not the driver's word, is what proofs
+//! denied, and noted. Which requests may be sent there the manifest asks and the operator grants: both must fit. The gate writes down each exchange as it saw it: that, and not the driver's word, is what proofs
 //! are checked against. Redirects are data. Read `egress/url.rs` next.
 
 mod address;
@@ -43,11 +43,12 @@ use line::failure;
 use places::Unfilled;
 
 use super::library::Library;
+use super::plugins::Plugin;
 use super::secrets::Secret;
 use super::sessions::Keeper;
 use super::text;
 use crate::clock::Clock;
-use crate::model::{Exchange, Read, Session, Value};
+use crate::model::{Ask, Exchange, Read, Revision, Session, Value};
 
 /// Characters of a path that are written down.
 const PATH: usize = 1024;
@@ -65,10 +66,10 @@ pub(super) struct Bound {
 pub(super) struct Egress {
     pub(super) endpoints: BTreeMap<String, Bound>,
     pub(super) places: Places,
-    /// What the gate keeps of answers.
-    pub(super) declared: Vec<Session>,
-    /// What the manifest calls reads although they are a POST.
-    pub(super) reads: Vec<Read>,
+    /// Whose manifest asks for requests, sessions and reads.
+    pub(super) plugin: Arc<Plugin>,
+    /// What the operator bound and granted.
+    pub(super) revision: Arc<Revision>,
     pub(super) sessions: Keeper,
     /// Headers that are the gate's own and yet have a place or a session in this manifest.
     pub(super) opened: Vec<HeaderName>,
@@ -173,7 +174,9 @@ impl WasiHttpHooks for Gate {
                 Err(Stop::Denied(why)) => {
                     let what = text::plain(&format!("{method} http://{endpoint}{path}"), PATH);
                     tracing::warn!(target: "gate", request = what, why, "denied a driver's request");
-                    egress.book.deny(format!("{what}: {why}"));
+                    let denial = format!("{what}: {why}");
+                    egress.shared.tally.deny(&egress.revision.backend, &egress.plugin.label, &denial);
+                    egress.book.deny(denial);
                     Err(Error::HttpRequestDenied)
                 }
             }
@@ -209,14 +212,16 @@ impl Egress {
             return Err(denied("a placeholder in the path or query"));
         }
         let path = parts.uri.path();
+        // Before any pattern is looked at: a path that has two meanings fits none.
+        let url = bound.line.base.join(path, parts.uri.query()).map_err(Stop::Denied)?;
         let at = At { endpoint, method, path };
-        let changes = !matches!(method, "GET" | "HEAD") && !is_login(&self.declared, at) && !self.is_read(at);
+        self.check_granted(at)?;
+        let changes = !matches!(method, "GET" | "HEAD") && !is_login(self.declared(), at) && !self.is_read(at);
         if changes && self.shared.read_only.load(Ordering::SeqCst) {
             return Err(Stop::Held);
         }
         let ring = self.sessions.ring();
         let filled = self.places.fill_headers(at, &parts.headers, ring)?;
-        let url = bound.line.base.join(path, parts.uri.query()).map_err(Stop::Denied)?;
         let limit = self.request_body;
         let body = Limited::new(body, limit)
             .collect()
@@ -257,7 +262,7 @@ impl Egress {
         let (bytes, took) = (body.len(), self.clock.now().saturating_sub(began));
 
         let brought = Brought { status: status.as_u16(), came: &came, passed: &mut headers, body: &mut body };
-        let captured = capture(&self.declared, at, brought).into_iter();
+        let captured = capture(self.declared(), at, brought).into_iter();
         self.sessions.keep(captured.filter_map(|Captured { session, value }| Some((session, value?))).collect()).await;
         let echoes = self.echoes();
         echoes.hush_headers(&mut headers);
@@ -271,10 +276,28 @@ impl Egress {
         Ok(response)
     }
 
+    /// What the gate keeps of answers.
+    fn declared(&self) -> &[Session] {
+        &self.plugin.manifest.sessions
+    }
+
+    /// The manifest asks for this request, and the operator granted it.
+    fn check_granted(&self, at: At<'_>) -> Result<(), Stop> {
+        let Some(granted) = &self.revision.granted else { return Ok(()) };
+        let fits = |asks: &[Ask]| asks.iter().any(|ask| is_asked(ask, at));
+        if !fits(&self.plugin.manifest.requests) {
+            return Err(Stop::Denied("the plugin's manifest does not ask for it".into()));
+        }
+        if !fits(granted.requests.as_deref().unwrap_or(&granted.asks.requests)) {
+            return Err(Stop::Denied("the operator of the backend did not grant it".into()));
+        }
+        Ok(())
+    }
+
     /// Whether the manifest says that this POST changes nothing.
     fn is_read(&self, at: At<'_>) -> bool {
         let is_it = |read: &Read| read.endpoint == at.endpoint && is_like(&read.path, at.path);
-        at.method == "POST" && self.reads.iter().any(is_it)
+        at.method == "POST" && self.plugin.manifest.reads.iter().any(is_it)
     }
 
     /// A place at which a test lets the process die.
@@ -328,6 +351,10 @@ impl Egress {
         }
         Ok(body)
     }
+}
+
+fn is_asked(ask: &Ask, at: At<'_>) -> bool {
+    ask.endpoint == at.endpoint && ask.methods.iter().any(|method| method == at.method) && is_like(&ask.path, at.path)
 }
 
 /// An encoding that nobody asked for: such a body could not be searched for secrets.

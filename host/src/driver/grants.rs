@@ -41,8 +41,8 @@ impl Target {
         Ok(Egress {
             endpoints,
             places,
-            declared: manifest.sessions.clone(),
-            reads: manifest.reads.clone(),
+            plugin: self.plugin.clone(),
+            revision: self.revision.clone(),
             sessions: Sessions::keeper(&self.shared, &self.revision).await?,
             opened: opened.filter_map(|name| HeaderName::try_from(name).ok()).collect(),
             echoes,

@@ -21,6 +21,7 @@ use super::egress::Lines;
 use super::limits::State;
 use super::load::{self, Loaded};
 use super::sessions::Sessions;
+use super::tally::Tally;
 use super::{Plugin, PluginState, Refusal, Vault, engine, manifest, text};
 use crate::clock::Clock;
 use crate::config::{Config, Sandbox};
@@ -41,6 +42,7 @@ pub(super) struct Library {
     pub(super) engine: Engine,
     pub(super) lines: Lines,
     pub(super) sessions: Sessions,
+    pub(super) tally: Tally,
     /// In front of the pool, whose exhaustion would be an error and not a wait.
     pub(super) slots: Semaphore,
     linker: Linker<State>,
@@ -87,6 +89,7 @@ impl Library {
             linker: engine::linker(&engine)?,
             lines: Lines::default(),
             sessions: Sessions::default(),
+            tally: Tally::default(),
             slots: Semaphore::new(usize::try_from(sandbox.slots.max(1)).unwrap_or(1)),
             compiler: Compiler { program, folder: compiled, limit: sandbox.compile },
             compiling: Semaphore::new(COMPILING),

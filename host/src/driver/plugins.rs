@@ -2,6 +2,7 @@
 //!
 //! Next: `library.rs`, where they are kept.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 
 use super::egress::reach;
 use super::library::Library;
-use super::{Claimer, Composer, Deployer, Enroller, Prober, Reached, Unreached, Vault, binding};
+use super::{Claimer, Composer, Denied, Deployer, Enroller, Pair, Prober, Reached, Unreached, Vault, binding};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::model::{Digest, Endpoint, Fault, Manifest, Revision, RevisionId, Role};
@@ -173,6 +174,11 @@ impl Drivers {
     /// From now on the gate holds back every request that changes something, but for logins; or no longer.
     pub fn set_read_only(&self, read_only: bool) {
         self.0.read_only.store(read_only, Ordering::SeqCst);
+    }
+
+    /// What the gate denied since the start.
+    pub fn denied(&self) -> BTreeMap<Pair, Denied> {
+        self.0.tally.denied()
     }
 
     pub fn vault(&self) -> &Vault {

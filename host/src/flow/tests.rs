@@ -220,6 +220,7 @@ async fn bind(bench: &Bench, exclusive: &[&str]) {
         grants: vec![],
         sweep: SweepPolicy::default(),
         budgets: crate::model::Budgets::default(),
+        granted: None,
     };
     let exclusive = exclusive.iter().map(|verb| (*verb).to_owned()).collect();
     bench.store.write(Lane::Interactive, WriteRevision { revision, exclusive, after: None, at: 0 }).await.unwrap();

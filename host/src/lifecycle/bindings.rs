@@ -2,20 +2,25 @@
 
 use serde_json::{Map, Value};
 
+use super::granting::{self, Granting, Requests};
 use super::{Error, Lifecycle, rules};
 use crate::driver::Call;
-use crate::model::{Digest, Fault, Flavor, FlowId, Image, Name, Network, OperationId, Revision, RevisionId, Role};
+use crate::model::{
+    Asks, Digest, Fault, Flavor, FlowId, Image, More, Name, Network, OperationId, Revision, RevisionId, Role,
+};
 use crate::store::{Catalog, Lane, WriteRevision};
 
 impl Lifecycle {
-    /// Writes a backend's next revision. `after`: the newest that the caller saw.
-    pub async fn bind(&self, draft: Revision, after: Option<RevisionId>) -> Result<RevisionId, Error> {
+    /// Writes a backend's next revision. `after`: the newest that the caller saw. What is granted is written into it here.
+    pub async fn bind(&self, draft: Revision, after: Option<RevisionId>, said: Granting) -> Result<RevisionId, Error> {
         draft.budgets.check()?;
         self.drivers.check_binding(&draft.digest, &draft)?;
         let plugin = self.drivers.plugin(&draft.digest).ok_or_else(|| no_plugin(&draft.digest))?;
         rules::can_undo(&plugin, &self.store.roles_held(&draft.backend).await?)?;
+        let newest = self.store.newest_revision(&draft.backend).await?;
+        let granted = granting::granted(&plugin.manifest, newest.as_ref(), said)?;
         let write = WriteRevision {
-            revision: draft,
+            revision: Revision { granted: Some(granted), ..draft },
             exclusive: plugin.manifest.exclusive.clone(),
             after,
             at: self.clock.now(),
@@ -23,11 +28,19 @@ impl Lifecycle {
         Ok(self.store.write(Lane::Interactive, write).await?)
     }
 
-    /// The next operation uses this plugin; those that run end on theirs.
-    pub async fn swap(&self, backend: &Name, digest: Digest) -> Result<RevisionId, Error> {
+    /// The next operation uses this plugin; those that run end on theirs. `more`: what it asks for beyond what is granted, each line of
+    /// [`Lifecycle::asks_more`].
+    pub async fn swap(&self, backend: &Name, digest: Digest, more: Vec<String>) -> Result<RevisionId, Error> {
         let newest = self.newest(backend).await?;
         let after = newest.id;
-        self.bind(Revision { digest, ..newest }, Some(after)).await
+        self.bind(Revision { digest, ..newest }, Some(after), Granting { requests: Requests::AsBefore, more }).await
+    }
+
+    /// What a plugin asks for beyond what is granted at this backend. Changes nothing.
+    pub async fn asks_more(&self, backend: &Name, digest: &Digest) -> Result<Vec<More>, Error> {
+        let newest = self.newest(backend).await?;
+        let plugin = self.drivers.plugin(digest).ok_or_else(|| no_plugin(digest))?;
+        Ok(granting::beyond(&Asks::of(&plugin.manifest), Some(&newest)))
     }
 
     /// What the far side says of itself, asked through the driver.

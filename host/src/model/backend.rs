@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Budgets, Digest, Name, Paused, RevisionId, SweepPolicy};
+use super::{Budgets, Digest, Granted, Name, Paused, RevisionId, SweepPolicy};
 
 /// A backend as its newest revision has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub struct Revision {
     pub sweep: SweepPolicy,
     /// How long verbs may take here, where the flavor says nothing.
     pub budgets: Budgets,
+    /// What its plugin may do here. None: written before plugins asked, so all that its endpoints take.
+    pub granted: Option<Granted>,
 }
 
 /// Where the name in the driver's requests leads.

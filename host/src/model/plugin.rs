@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::place::{check_path, is_name};
-use super::{Invalid, Place, Session, Value};
+use super::{Ask, Invalid, Place, Session, Value, covers};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +27,9 @@ pub struct Manifest {
     pub exclusive: Vec<String>,
     #[serde(default)]
     pub endpoints: BTreeMap<String, EndpointNeed>,
+    /// What it may send; none of them: nothing.
+    #[serde(default)]
+    pub requests: Vec<Ask>,
     #[serde(default)]
     pub places: Vec<Place>,
     #[serde(default)]
@@ -122,14 +125,19 @@ impl Manifest {
         let sessions = self.sessions.iter().map(|session| &session.endpoint);
         let proofs = self.proofs.values().flat_map(Proofs::all).map(|proof| &proof.endpoint);
         let reads = self.reads.iter().map(|read| &read.endpoint);
-        for endpoint in places.chain(sessions).chain(proofs).chain(reads) {
+        let requests = self.requests.iter().map(|ask| &ask.endpoint);
+        for endpoint in requests.chain(places).chain(sessions).chain(proofs).chain(reads) {
             if !self.endpoints.contains_key(endpoint) {
                 return Err(Invalid::new("endpoint", format!("{endpoint:?} is not among the manifest's endpoints")));
             }
         }
+        for ask in &self.requests {
+            ask.check("requests")?;
+        }
         for read in &self.reads {
             check_path("reads.path", &read.path, false)?;
         }
+        self.check_asked()?;
         for proof in self.proofs.values().flat_map(Proofs::all) {
             check_path("proofs.path", &proof.path, false)?;
             if proof.status.contains(&401) {
@@ -144,6 +152,25 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+
+    /// What could never be sent would never log in, read or prove anything: a slip of the vendor's.
+    fn check_asked(&self) -> Result<(), Invalid> {
+        let one = |endpoint: &str, method: &str, path: &str| Ask {
+            endpoint: endpoint.to_owned(),
+            methods: vec![method.to_owned()],
+            path: path.to_owned(),
+        };
+        let sessions = self.sessions.iter().map(|it| ("sessions", one(&it.endpoint, &it.method, &it.path)));
+        let reads = self.reads.iter().map(|it| ("reads", one(&it.endpoint, "POST", &it.path)));
+        let proofs = self.proofs.values().flat_map(Proofs::all);
+        let proofs = proofs.map(|it| ("proofs", one(&it.endpoint, &it.method, &it.path)));
+        // Older than requests: said when it is bound.
+        let mut all = sessions.chain(reads).chain(proofs).filter(|_| !self.requests.is_empty());
+        match all.find(|(_, ask)| !covers(&self.requests, ask)) {
+            Some((field, ask)) => Err(Invalid::new(field, format!("{ask} is not among the manifest's requests"))),
+            None => Ok(()),
+        }
     }
 
     fn check_values(&self) -> Result<(), Invalid> {
@@ -224,6 +251,45 @@ mod tests {
             manifest(|m| m["reads"] = serde_json::json!([read])).map(|m| m.reads.len()).map_err(|e| e.field)
         };
         assert_eq!((with("ironic"), with("pod")), (Ok(1), Err("endpoint".into())));
+    }
+
+    #[test]
+    fn what_a_manifest_logs_in_reads_and_proves_by_is_among_its_requests() {
+        let with = |field: &str, value: Json, path: &str| {
+            manifest(|m| {
+                m["requests"] = serde_json::json!([{"endpoint": "ironic", "methods": ["GET", "POST"], "path": path}]);
+                m[field] = value;
+            })
+            .map(|_| ())
+            .map_err(|e| e.field)
+        };
+        let session = serde_json::json!([{"name": "t", "endpoint": "ironic", "method": "POST", "path": "/in", "status": [200], "pointer": "/t"}]);
+        let reads = serde_json::json!([{"endpoint": "ironic", "path": "/list"}]);
+        let proofs =
+            serde_json::json!({"find": {"endpoint": "ironic", "method": "GET", "path": "/n/*", "status": [200]}});
+        for (field, value, path) in
+            [("sessions", session, "/in"), ("reads", reads, "/list"), ("proofs", proofs, "/n/*")]
+        {
+            assert_eq!(with(field, value.clone(), path), Ok(()), "{field}");
+            assert_eq!(with(field, value.clone(), "/**"), Ok(()), "{field}");
+            assert_eq!(with(field, value, "/other"), Err(field.into()));
+        }
+    }
+
+    #[test]
+    fn an_ask_names_methods_and_a_path_of_an_endpoint() {
+        let with = |ask: Json| manifest(|m| m["requests"] = serde_json::json!([ask])).map(|_| ()).map_err(|e| e.field);
+        let ask =
+            |methods: Json, path: &str| serde_json::json!({"endpoint": "ironic", "methods": methods, "path": path});
+        assert_eq!(with(ask(serde_json::json!(["GET"]), "/v1/**")), Ok(()));
+        for methods in [serde_json::json!([]), serde_json::json!(["get"]), serde_json::json!(["CONNECT"])] {
+            assert_eq!(with(ask(methods, "/v1")), Err("requests.methods".into()));
+        }
+        for path in ["v1", "/**/a", "//v1", "/v1/../x", "/v1?x", "http://far/"] {
+            assert_eq!(with(ask(serde_json::json!(["GET"]), path)), Err("requests.path".into()), "{path}");
+        }
+        let elsewhere = serde_json::json!({"endpoint": "pod", "methods": ["GET"], "path": "/"});
+        assert_eq!(with(elsewhere), Err("endpoint".into()));
     }
 
     #[test]

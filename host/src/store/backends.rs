@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store, pauses};
 use crate::model::{
-    Access, Backend, Budgets, Digest, Endpoint, Grant, Millis, Name, Paused, Revision, RevisionId, Role, SweepPolicy,
+    Access, Backend, Budgets, Digest, Endpoint, Grant, Granted, Millis, Name, Paused, Revision, RevisionId, Role,
+    SweepPolicy,
 };
 use crate::switch::{Guard, Switch, holds};
 
@@ -22,6 +23,8 @@ struct Body {
     sweep: SweepPolicy,
     #[serde(default, skip_serializing_if = "Budgets::is_empty")]
     budgets: Budgets,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    granted: Option<Granted>,
 }
 
 /// Writes a revision and makes it the backend's newest. Its `id` is given here.
@@ -39,7 +42,8 @@ impl Operation for WriteRevision {
     type Answer = RevisionId;
 
     fn apply(&self, db: &Connection) -> Result<RevisionId> {
-        let Revision { backend, digest, settings, endpoints, access, grants, sweep, budgets, .. } = &self.revision;
+        let Revision { backend, digest, settings, endpoints, access, grants, sweep, budgets, granted, .. } =
+            &self.revision;
         let newest = one(db, "SELECT revision FROM backend WHERE name = ?1", params![backend.as_str()], |row| {
             Ok(RevisionId(row.get(0)?))
         })?;
@@ -53,6 +57,7 @@ impl Operation for WriteRevision {
             grants: grants.clone(),
             sweep: *sweep,
             budgets: budgets.clone(),
+            granted: granted.clone(),
         };
         db.prepare_cached(
             "INSERT INTO revision (backend, digest, exclusive, body, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -148,5 +153,6 @@ fn read_revision(row: &Row<'_>) -> Result<Revision> {
         grants: body.grants,
         sweep: body.sweep,
         budgets: body.budgets,
+        granted: body.granted,
     })
 }

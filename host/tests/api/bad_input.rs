@@ -17,6 +17,11 @@ settings = "schema.json"
 [endpoints.far]
 description = "a far side"
 auth = ["none"]
+
+[[requests]]
+endpoint = "far"
+methods = ["GET"]
+path = "/**"
 "#;
 
 /// The header of a component, and nothing after it.

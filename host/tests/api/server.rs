@@ -77,6 +77,7 @@ impl Server {
             grants: Vec::new(),
             sweep: SweepPolicy::default(),
             budgets: moganite::model::Budgets::default(),
+            granted: None,
         };
         let write = WriteRevision { revision, exclusive: Vec::new(), after: None, at: 1 };
         self.store.write(Lane::Interactive, write).await.unwrap();

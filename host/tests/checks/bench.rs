@@ -79,6 +79,7 @@ impl Bench {
             grants: vec![],
             sweep: SweepPolicy::default(),
             budgets: Budgets::default(),
+            granted: None,
         };
         let write = WriteRevision { revision, exclusive: vec!["compose".into()], after, at: 0 };
         self.store.write(Lane::Interactive, write).await

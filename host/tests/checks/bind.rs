@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use moganite::lifecycle::Granting;
 use moganite::model::{Budgets, By, Digest, Flavor, Grant, Image, Name, Revision, RevisionId, SweepPolicy};
 use moganite::store::{Lane, PutSecret};
 use reqwest::Method;
@@ -91,8 +92,9 @@ fn bind(
         grants: serde_json::from_value::<Vec<Grant>>(grants.clone()).unwrap(),
         sweep: SweepPolicy::default(),
         budgets: Budgets::default(),
+        granted: None,
     };
-    world.run("binding", world.lifecycle().bind(revision, None)).unwrap().unwrap();
+    world.run("binding", world.lifecycle().bind(revision, None, Granting::default())).unwrap().unwrap();
 }
 
 fn digest(world: &World, plugin: &str) -> Digest {

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use moganite::config::Sandbox;
 use moganite::driver::{Call, Doing, pack};
-use moganite::model::{Auth, Mark};
+use moganite::model::{Ask, Asks, Auth, Granted, Mark, Revision};
 use serde_json::json;
 
 use crate::rig::{Got, PASSWORD, Rig, call, echo, logged, name, packed, shape};
@@ -22,6 +22,52 @@ async fn a_driver_reaches_no_host_but_its_endpoint() {
         assert!(fault.contains("denied"), "{case}: {fault}");
     }
     assert!(rig.far.got().is_empty(), "{:?}", rig.far.got());
+}
+
+#[tokio::test]
+async fn a_request_that_the_manifest_does_not_ask_for_is_never_sent() {
+    let rig = misbehaving().await;
+    let fault = rig.fault("unasked").await;
+    assert!(!fault.contains("reached") && !fault.contains("failed"), "{fault}");
+    assert_eq!(fault.matches(": denied").count(), 4, "{fault}");
+    assert!(fault.contains("the plugin's manifest does not ask for it"), "{fault}");
+    assert!(rig.far.got().is_empty(), "{:?}", rig.far.got());
+    let denied = rig.drivers.denied();
+    let denied = &denied[&(name("tested"), rig.label())];
+    assert_eq!(denied.count, 4);
+    assert!(denied.last[0].starts_with("DELETE http://far/keep: "), "{denied:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_the_operator_did_not_grant_is_never_sent() {
+    let rig = misbehaving().await;
+    let asks = Asks::of(&rig.plugin.manifest);
+    let compose = async |granted: Option<Vec<Ask>>| {
+        let revision = Revision {
+            granted: Some(Granted { asks: asks.clone(), requests: granted }),
+            ..rig.revision("tested", json!({ "case": "echo-secret" }))
+        };
+        rig.bound(revision).await.compose(call(), &Mark("mg-a-1".into()), &shape()).await.result
+    };
+    let ask =
+        |method: &str, path: &str| Ask { endpoint: "far".into(), methods: vec![method.into()], path: path.into() };
+    for narrow in [vec![], vec![ask("GET", "/**")], vec![ask("POST", "/keep/*")], vec![ask("POST", "/kee")]] {
+        let fault = compose(Some(narrow.clone())).await.unwrap_err().message;
+        assert!(fault.contains("the operator of the backend did not grant it"), "{narrow:?}: {fault}");
+    }
+    assert!(rig.far.got().is_empty(), "{:?}", rig.far.got());
+    for wide in [None, Some(vec![ask("GET", "/x"), ask("POST", "/keep")]), Some(vec![ask("POST", "/*")])] {
+        assert!(compose(wide.clone()).await.is_ok(), "{wide:?}");
+    }
+    assert_eq!(rig.far.got().len(), 3);
+}
+
+#[tokio::test]
+async fn a_revision_from_before_plugins_asked_sends_what_its_endpoints_take() {
+    let rig = misbehaving().await;
+    let revision = Revision { granted: None, ..rig.revision("tested", json!({ "case": "unasked" })) };
+    let answer = rig.bound(revision).await.compose(call(), &Mark("mg-a-1".into()), &shape()).await;
+    assert_eq!(answer.result.unwrap_err().message.matches(": reached").count(), 4);
 }
 
 #[tokio::test]
@@ -137,6 +183,10 @@ async fn done_without_the_exchange_that_proves_it_is_not_believed() {
         type = "object"
         [endpoints.far]
         description = "asked for the proof"
+        [[requests]]
+        endpoint = "far"
+        methods = ["GET", "POST"]
+        path = "/**"
         [proofs.compose]
         endpoint = "far"
         method = "POST"

@@ -97,7 +97,9 @@ async fn a_machine_is_claimed_and_given_back() {
 #[tokio::test]
 async fn two_roles_of_one_plugin_prove_a_verb_of_one_name_each_in_its_way() {
     let with = async |proofs: &str| {
-        let manifest = format!("{MANIFEST}\n[endpoints.far]\ndescription = \"asked\"\n{proofs}");
+        let manifest = format!(
+            "{MANIFEST}\n[endpoints.far]\ndescription = \"asked\"\n[[requests]]\nendpoint = \"far\"\nmethods = [\"GET\"]\npath = \"/**\"\n{proofs}"
+        );
         let bytes = pack(&packed("misbehave"), &manifest, ".".as_ref()).unwrap();
         let rig = Rig::with(bytes, moganite::config::Sandbox { slots: 1, ..Default::default() }, echo).await;
         let revision = rig.write(rig.revision("tested", json!({}))).await;

@@ -11,8 +11,8 @@ use moganite::clock::Clock;
 use moganite::config::{Config, Flows, Sandbox};
 use moganite::driver::{Answer, Call, Composer, Doing, Drivers, Plugin};
 use moganite::model::{
-    Access, Auth, Digest, Endpoint, Grant, Mark, Name, Node, OperationId, Place, Revision, RevisionId, Shape,
-    SweepPolicy, Tls, Value,
+    Access, Asks, Auth, Digest, Endpoint, Grant, Granted, Mark, Name, Node, OperationId, Place, Revision, RevisionId,
+    Shape, SweepPolicy, Tls, Value,
 };
 use moganite::store::{Lane, PutSecret, Store, WriteRevision};
 use serde_json::{Map, Value as Json, json};
@@ -100,6 +100,11 @@ impl Rig {
         self.drivers.composer(id).await.unwrap()
     }
 
+    /// As the host names the plugin.
+    pub(crate) fn label(&self) -> String {
+        format!("{} sha256:{}", self.plugin.manifest.title(), self.plugin.digest.short())
+    }
+
     /// Composes once with these settings.
     pub(crate) async fn compose(&self, settings: Json) -> Answer<Doing<Node>> {
         self.composer(settings).await.compose(call(), &Mark("mg-abc123-op-1".into()), &shape()).await
@@ -124,6 +129,7 @@ impl Rig {
             grants: self.plugin.manifest.places.iter().map(granted).collect(),
             sweep: SweepPolicy::default(),
             budgets: moganite::model::Budgets::default(),
+            granted: Some(Granted { asks: Asks::of(&self.plugin.manifest), requests: None }),
         }
     }
 

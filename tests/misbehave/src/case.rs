@@ -52,6 +52,8 @@ pub(crate) enum Case {
     ForeignHost,
     /// Asks its own endpoint with a user in front, or another one behind the `@`.
     Userinfo,
+    /// Sends what its manifest does not ask for, to its own endpoint.
+    Unasked,
     /// Sets the headers that are the gate's.
     SetAuthorization,
     /// Puts a placeholder into path and query, plain and escaped.
@@ -109,6 +111,7 @@ pub(crate) fn act(cx: &Context, verb: Verb) -> Result<Act, Fault> {
         Case::Sleep => Ok(greedy::sleep()),
         Case::ForeignHost => tried(network::foreign_host()),
         Case::Userinfo => tried(network::userinfo()),
+        Case::Unasked => tried(network::unasked()),
         Case::SetAuthorization => tried(network::set_authorization()),
         Case::PlaceholderInPath => tried(network::placeholder_in_path()),
         Case::PlaceholderElsewhere => tried(network::placeholder_elsewhere()),
@@ -147,7 +150,7 @@ mod tests {
     #[test]
     fn the_schema_names_every_case_and_every_verb() {
         let schema: serde_json::Value = serde_json::from_str(include_str!("../settings.schema.json")).unwrap();
-        for (field, count) in [("case", 24), ("verb", 8)] {
+        for (field, count) in [("case", 25), ("verb", 8)] {
             let names = schema["properties"][field]["enum"].as_array().unwrap();
             assert_eq!(names.len(), count, "{field}");
             for name in names {

@@ -16,6 +16,16 @@ pub(crate) fn userinfo() -> Vec<String> {
         .into()
 }
 
+pub(crate) fn unasked() -> Vec<String> {
+    let far = Endpoint::named("far");
+    vec![
+        outcome("DELETE", far.delete("/keep")),
+        outcome("PATCH", far.patch("/keep", &json!({}))),
+        outcome("HEAD", far.send("HEAD", "/keep", None)),
+        outcome("DELETE of the root", far.delete("/")),
+    ]
+}
+
 pub(crate) fn set_authorization() -> Vec<String> {
     ["authorization", "Authorization", "proxy-authorization", "cookie", "x-auth-token", "host"]
         .map(|name| outcome(&format!("header {name}"), Endpoint::named("far").header(name, "Bearer forged").get("/")))

@@ -8,6 +8,11 @@ use crate::process::binary;
 
 /// Packs a driver that is in `plugins/` as another version: the same code, another digest.
 pub fn repacked(name: &str, version: &str, folder: &Path) -> Result<Vec<u8>> {
+    repacked_with(name, version, "", folder)
+}
+
+/// The same, with more at the end of its manifest.
+pub fn repacked_with(name: &str, version: &str, more: &str, folder: &Path) -> Result<Vec<u8>> {
     let manifests = crate::plugins();
     let manifest = std::fs::read_to_string(manifests.join(format!("{name}.toml")))?;
     let root = manifests.canonicalize()?;
@@ -20,7 +25,7 @@ pub fn repacked(name: &str, version: &str, folder: &Path) -> Result<Vec<u8>> {
         })
         .collect();
     let source = folder.join(format!("{name}-{version}.toml"));
-    std::fs::write(&source, changed.join("\n"))?;
+    std::fs::write(&source, format!("{}\n{more}", changed.join("\n")))?;
     let packed = folder.join(format!("{name}-{version}.wasm"));
     let made = std::process::Command::new(binary("moganite")?)
         .args(["plugin", "pack"])

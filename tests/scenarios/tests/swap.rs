@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
-use scenarios::{Options, Stack, repacked};
+use scenarios::{Http, Options, Stack, binary, repacked, repacked_with};
 use serde_json::{Value, json};
 
 /// Which plugins a task of a flow was called with.
@@ -64,6 +65,48 @@ async fn a_waiting_create_ends_on_the_old_digest_and_the_next_runs_on_the_new() 
         stack.delete_and_wait(id).await.unwrap();
     }
     assert_eq!(stack.sim.left_behind().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_plugin_that_asks_for_more_is_not_activated_until_that_is_granted() {
+    let stack = Stack::start().await.unwrap();
+    let api = &stack.service.api;
+    let more = "[[requests]]\nendpoint = \"valence\"\nmethods = [\"POST\", \"GET\"]\npath = \"/v1/pod-managers\"\n";
+    let grown = repacked_with("valence-redfish", "0.1.1", more, stack.folder.path()).unwrap();
+    let added = api.upload("/v1/plugins", grown).await.unwrap().ok().unwrap();
+    let new = added["digest"].as_str().unwrap().to_owned();
+    let before = api.get("/v1/backends/pod-a").await.unwrap().ok().unwrap();
+    let lines = json!(["request POST http://valence/v1/pod-managers", "request GET http://valence/v1/pod-managers"]);
+    assert_eq!(
+        before["asks"]["requests"],
+        api.get(&format!("/v1/plugins/{}", before["digest"].as_str().unwrap())).await.unwrap().body["manifest"]["requests"]
+    );
+
+    let refused = api.post("/v1/backends/pod-a/swap", &json!({"digest": new})).await.unwrap();
+    assert_eq!((refused.status, &refused.body["code"]), (409, &json!("plugin-asks-more")), "{refused:?}");
+    assert_eq!(refused.body["asks_more"], lines);
+    assert!(refused.body["detail"].as_str().unwrap().contains("POST http://valence/v1/pod-managers"), "{refused:?}");
+    let half = json!({"digest": new, "grant": [lines[0]]});
+    let refused = api.post("/v1/backends/pod-a/swap", &half).await.unwrap();
+    assert_eq!((refused.status, &refused.body["asks_more"]), (409, &json!([lines[1]])), "{refused:?}");
+    let binding = json!({"plugin": new, "endpoints": before["endpoints"], "settings": before["settings"], "access": before["access"]});
+    let refused =
+        Http::to(api.base()).unwrap().always("if-match", "*").put("/v1/backends/pod-a", &binding).await.unwrap();
+    assert_eq!((refused.status, &refused.body["code"]), (409, &json!("plugin-asks-more")), "{refused:?}");
+    assert_eq!(api.get("/v1/backends/pod-a").await.unwrap().body["revision"], before["revision"]);
+
+    let asked = api.get(&format!("/v1/backends/pod-a/asks?plugin={new}")).await.unwrap().ok().unwrap();
+    assert_eq!(asked["asks_more"], lines);
+    let words = ["--api", api.base(), "backend", "swap", "pod-a", &new, "--grant"];
+    let said = Command::new(binary("moganite").unwrap()).args(words).output().unwrap();
+    let out = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success(), "{said:?}");
+    assert!(out.contains("granted: request POST http://valence/v1/pod-managers"), "{out}");
+    let after = api.get("/v1/backends/pod-a").await.unwrap().ok().unwrap();
+    assert_eq!((&after["digest"], &after["requests"]), (&json!(new), &Value::Null));
+    // Going back asks for less, and forward again is a new question.
+    api.post("/v1/backends/pod-a/swap", &json!({"digest": before["digest"]})).await.unwrap().ok().unwrap();
+    assert_eq!(api.post("/v1/backends/pod-a/swap", &json!({"digest": new})).await.unwrap().status, 409);
 }
 
 #[tokio::test]

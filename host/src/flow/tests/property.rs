@@ -397,6 +397,7 @@ async fn bind(store: &Store) {
         grants: vec![],
         sweep: SweepPolicy::default(),
         budgets: crate::model::Budgets::default(),
+        granted: None,
     };
     let write = WriteRevision { revision, exclusive: vec!["enroll".into()], after: None, at: 0 };
     store.write(Lane::Interactive, write).await.unwrap();
