@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail, ensure};
+#[cfg(not(feature = "driver"))]
+use anyhow::bail;
+use anyhow::{Context, Result, ensure};
 
 use crate::clock::Moment;
+#[cfg(feature = "driver")]
+use crate::driver;
 use crate::figures::{Figures, from_output, to_line};
 use crate::recovery::{self, Fill};
 use crate::{raw, running};
@@ -30,16 +34,19 @@ pub(crate) fn run(name: &str, settings: &[&str]) -> Result<()> {
             runtime.block_on(recovery::recover(&folder, start, to_the_end, unfinished))?
         }
         "park" => runtime.block_on(recovery::park(&folder))?,
+        #[cfg(feature = "driver")]
+        other => driver::measure(other, &folder, &settings)?,
+        #[cfg(not(feature = "driver"))]
         other => bail!("no measurement is called {other}"),
     };
     println!("{}", to_line(&figures));
     Ok(())
 }
 
-struct Settings<'a>(HashMap<&'a str, &'a str>);
+pub(crate) struct Settings<'a>(HashMap<&'a str, &'a str>);
 
 impl Settings<'_> {
-    fn get<T: FromStr>(&self, name: &str) -> Result<T> {
+    pub(crate) fn get<T: FromStr>(&self, name: &str) -> Result<T> {
         let text = self.0.get(name).with_context(|| format!("{name}=... is missing"))?;
         text.parse().ok().with_context(|| format!("{name}={text} cannot be read"))
     }

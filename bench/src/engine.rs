@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::child::start;
 use crate::clock::Moment;
 use crate::figures::{Figures, Rounds};
-use crate::goals::{GOALS, Goal, short};
+use crate::goals::{GOALS, Goal, judge, tell};
 use crate::process::pressure;
 use crate::taskflow::TaskFlow;
 
@@ -35,16 +35,10 @@ pub(crate) fn run(flags: &[&str]) -> Result<ExitCode> {
     for round in 1..=bench.plan.rounds {
         bench.round(round)?;
     }
-    bench.tell();
-    let mut missed = 0;
+    tell(bench.plan.rounds, &bench.rounds);
     println!("\ngoals, each by the median of {} rounds:", bench.plan.rounds);
-    for goal in goals {
-        let (line, holds) = goal.judge(&bench.rounds);
-        println!("{line}");
-        missed += u8::from(!holds);
-    }
+    let missed = judge(&goals, &bench.rounds);
     std::fs::remove_dir_all(&bench.folder).ok();
-    println!("{missed} missed");
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -171,13 +165,5 @@ impl Bench {
             }
         }
         Ok(())
-    }
-
-    fn tell(&self) {
-        println!("\nmedians of {} rounds, on a machine that is shared as the pressure says:", self.plan.rounds);
-        for (name, figures) in self.rounds.measured() {
-            let told: Vec<_> = figures.iter().map(|(figure, value)| format!("{figure} {}", short(*value))).collect();
-            println!("{name:<16} {}", told.join("  "));
-        }
     }
 }

@@ -8,11 +8,11 @@ pub(crate) struct Goal {
     pub(crate) name: &'static str,
     /// The measurements that it is read off.
     pub(crate) needs: &'static [&'static str],
-    parts: fn(&Rounds) -> Vec<Part>,
+    pub(crate) parts: fn(&Rounds) -> Vec<Part>,
 }
 
 /// One bound of a goal.
-struct Part {
+pub(crate) struct Part {
     what: &'static str,
     bound: Bound,
     measured: Option<f64>,
@@ -125,13 +125,34 @@ pub(crate) const GOALS: [Goal; 8] = [
     },
 ];
 
+/// Prints the medians of every measurement.
+pub(crate) fn tell(count: usize, rounds: &Rounds) {
+    println!("\nmedians of {count} rounds, on a machine that is shared as the pressure says:");
+    for (name, figures) in rounds.measured() {
+        let told: Vec<_> = figures.iter().map(|(figure, value)| format!("{figure} {}", short(*value))).collect();
+        println!("{name:<16} {}", told.join("  "));
+    }
+}
+
+/// Prints a line for each goal, and answers how many are missed.
+pub(crate) fn judge(goals: &[&Goal], rounds: &Rounds) -> u8 {
+    let mut missed = 0;
+    for goal in goals {
+        let (line, holds) = goal.judge(rounds);
+        println!("{line}");
+        missed += u8::from(!holds);
+    }
+    println!("{missed} missed");
+    missed
+}
+
 impl Goal {
     pub(crate) fn is_called(&self, word: &str) -> bool {
         self.name == word || self.number.to_string() == word
     }
 
     /// One line, and whether it holds.
-    pub(crate) fn judge(&self, rounds: &Rounds) -> (String, bool) {
+    fn judge(&self, rounds: &Rounds) -> (String, bool) {
         let parts = (self.parts)(rounds);
         let holds = parts.iter().all(Part::holds);
         let told: Vec<_> = parts.iter().map(Part::told).collect();
@@ -161,16 +182,16 @@ impl Part {
     }
 }
 
-fn at_least(what: &'static str, bound: f64, measured: Option<f64>) -> Part {
+pub(crate) fn at_least(what: &'static str, bound: f64, measured: Option<f64>) -> Part {
     Part { what, bound: Bound::AtLeast(bound), measured }
 }
 
-fn at_most(what: &'static str, bound: f64, measured: Option<f64>) -> Part {
+pub(crate) fn at_most(what: &'static str, bound: f64, measured: Option<f64>) -> Part {
     Part { what, bound: Bound::AtMost(bound), measured }
 }
 
 /// Three digits that count.
-pub(crate) fn short(value: f64) -> String {
+fn short(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

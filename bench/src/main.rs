@@ -6,6 +6,8 @@
 
 mod child;
 mod clock;
+#[cfg(feature = "driver")]
+mod driver;
 mod engine;
 mod figures;
 mod goals;
@@ -22,6 +24,7 @@ use anyhow::{Result, bail};
 
 const HELP: &str = "\
 bench engine [--quick] [--only GOAL]...   measures the engine and judges it by its goals; 1 when one is missed
+bench driver [--quick]                    the same of a driver's call in the sandbox; in a build with the feature `driver`
 bench child NAME [KEY=VALUE]...           one measurement alone, as `engine` starts it";
 
 fn main() -> ExitCode {
@@ -36,6 +39,8 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<ExitCode> {
     match arguments {
         ["engine", flags @ ..] => engine::run(flags),
+        #[cfg(feature = "driver")]
+        ["driver", flags @ ..] => driver::run(flags),
         ["child", name, settings @ ..] => child::run(name, settings).map(|()| ExitCode::SUCCESS),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

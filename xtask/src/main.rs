@@ -23,6 +23,7 @@ cargo xtask up                   plugins, programs, then the service on simulato
 cargo xtask demo --with-leak     the same with a pod manager that keeps a node: must end with exit code 1
 cargo xtask bench engine         the flow engine beside the disk's limit and TaskFlow, judged by its goals: exit code 1 when one
                                  is missed; [--quick] [--only GOAL]... for less
+cargo xtask bench driver         a call in the sandbox beside a pipe, a sidecar and the bare component, judged alike; [--quick]
 cargo xtask fixture              makes tests/fixtures/state-VERSION anew: flows in every position, for later versions to open;
                                  `--pour`: its rows as they are, into an unreleased schema that was edited, in a second
 cargo xtask help                 this text";
@@ -100,7 +101,13 @@ fn demo(workspace: &Workspace, flags: &[&str]) -> Result<ExitCode> {
 
 /// Runs the bench, built for speed, and answers its exit code.
 fn bench(workspace: &Workspace, what: &[&str]) -> Result<ExitCode> {
-    workspace.cargo("build the bench", &["build", "--release", "--package", "bench"])?;
+    if what.first() == Some(&"driver") {
+        plugins::make(workspace)?;
+        let build = ["build", "--release", "--package", "bench", "--package", "moganite", "--features", "bench/driver"];
+        workspace.cargo("build the service and the bench for speed", &build)?;
+    } else {
+        workspace.cargo("build the bench", &["build", "--release", "--package", "bench"])?;
+    }
     Ok(exit_code(workspace.status(&workspace.target.join("release/bench"), what)?))
 }
 

@@ -19,6 +19,9 @@ use crate::model::FlowId;
 /// Operations of one batch, at most.
 const BATCH: usize = 1024;
 
+/// Flows' operations beside those of a person, who waits for the batch to end.
+const BESIDE: usize = 128;
+
 /// From so many on, flows get their answers from the runtime's threads: waking each one takes a fifth of the writer's time.
 const MANY: usize = 32;
 
@@ -204,7 +207,8 @@ impl Queue {
         }
         let mut batch: Vec<_> = drain(&mut lanes.interactive, BATCH);
         let interactive = batch.len();
-        batch.extend(drain(&mut lanes.flow, BATCH - interactive));
+        let room = if interactive == 0 { BATCH } else { BESIDE };
+        batch.extend(drain(&mut lanes.flow, room));
         Some((batch, interactive))
     }
 }
