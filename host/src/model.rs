@@ -33,7 +33,7 @@ pub use characters::Characters;
 pub use debt::{Debt, DebtKind};
 pub use fault::{Fault, FaultKind};
 pub use flavor::{Device, Erase, Eraser, Erasure, Flavor, Route, Shape};
-pub use flow::{Direction, Ending, Event, EventKind, Flow, Paused, Phase, Position, Progress};
+pub use flow::{Direction, Ending, Event, EventKind, Evidence, Flow, Paused, Phase, Position, Progress};
 pub use given_back::{Erased, GivenBack, Verdict};
 pub use holding::{Exchange, Holding, HoldingState, Quarantined, Role};
 pub use id::{Digest, FlowId, HoldingId, InstanceId, Mark, OperationId, RevisionId, Site};

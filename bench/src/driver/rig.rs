@@ -101,6 +101,7 @@ impl Rig {
             grants: vec![],
             sweep: SweepPolicy::default(),
             budgets: moganite::model::Budgets::default(),
+            granted: None,
         };
         let write = WriteRevision { revision, exclusive: vec![], after: None, at: 0 };
         Ok(self.store.write(Lane::Interactive, write).await?)

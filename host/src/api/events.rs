@@ -21,7 +21,7 @@ use super::body::{Id, text};
 use super::error::{Problem, Result};
 use super::flows::of_caller;
 use super::time;
-use crate::model::{Direction, Event, EventKind, Exchange, FlowId};
+use crate::model::{Direction, Event, EventKind, Evidence, Exchange, FlowId};
 use crate::store;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -48,6 +48,11 @@ pub(super) struct EventView {
     note: String,
     backend: Option<String>,
     plugin: Option<String>,
+    /// What a done rests on. gate: the exchange that the plugin's manifest names was seen; witness: a second driver sees the machine
+    /// as well; driver: it is reported by the driver only.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<Evidence>,
     /// What the gate saw in this call; for operators only.
     #[serde(skip_serializing_if = "Option::is_none")]
     exchanges: Option<Vec<ExchangeView>>,
@@ -160,9 +165,24 @@ impl Timeline {
 
 impl EventView {
     pub(super) fn of(event: Event, operator: bool) -> Self {
-        let Event { seq, at, task, direction, round, attempt, kind, note, backend, plugin, exchanges, .. } = event;
+        let Event {
+            seq, at, task, direction, round, attempt, kind, note, backend, plugin, evidence, exchanges, ..
+        } = event;
         let exchanges = operator.then(|| exchanges.into_iter().map(ExchangeView::of).collect());
-        Self { seq, at: time::show(at), task, direction, round, attempt, kind, note, backend, plugin, exchanges }
+        Self {
+            seq,
+            at: time::show(at),
+            task,
+            direction,
+            round,
+            attempt,
+            kind,
+            note,
+            backend,
+            plugin,
+            evidence,
+            exchanges,
+        }
     }
 
     fn into_sse(self) -> sse::Event {

@@ -45,7 +45,8 @@ pub(super) fn line(event: &Value) -> String {
     let by =
         [text("backend"), text("plugin")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
     let by = if by.is_empty() { by } else { format!("  [{by}]") };
-    format!("{time}  {:<9} {word:<14} {}{by}", text("task"), text("note"))
+    let alone = if text("evidence") == "driver" { " (reported by driver only)" } else { "" };
+    format!("{time}  {:<9} {word:<14} {}{alone}{by}", text("task"), text("note"))
 }
 
 /// One connection's worth. None: it ended before the flow did.
@@ -74,6 +75,18 @@ fn millis(time: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_a_driver_says_is_said_so() {
+        let event = |evidence: &str| {
+            let at = "2026-01-02T03:04:05.678Z";
+            line(
+                &serde_json::json!({"at": at, "task": "compose", "kind": "done", "note": "composed as n1", "evidence": evidence}),
+            )
+        };
+        assert!(event("driver").ends_with("composed as n1 (reported by driver only)"));
+        assert!(event("gate").ends_with("composed as n1"));
+    }
 
     #[test]
     fn an_undone_task_says_so_in_its_line() {

@@ -119,6 +119,7 @@ pub fn first(
         plugin: None,
         exchanges: Vec::new(),
         given_back: None,
+        evidence: None,
     };
     (flow, event, effects)
 }
@@ -514,6 +515,7 @@ impl Inner {
             plugin: left.plugin,
             exchanges: left.exchanges,
             given_back: left.given_back,
+            evidence: left.evidence,
         };
         let update = FlowUpdate {
             position: next.position,

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::list::Typed;
 use crate::model::{
-    Direction, EventKind, Exchange, Fault, FaultKind, FlowId, GivenBack, InstanceId, Mark, OperationId, Site,
+    Direction, EventKind, Evidence, Exchange, Fault, FaultKind, FlowId, GivenBack, InstanceId, Mark, OperationId, Site,
 };
 use crate::store::Effect;
 
@@ -99,6 +99,7 @@ pub(super) struct Left {
     /// In place of what the outcome says.
     pub kind: Option<EventKind>,
     pub given_back: Option<GivenBack>,
+    pub evidence: Option<Evidence>,
     pub budget: Option<Duration>,
 }
 
@@ -131,6 +132,11 @@ impl Cx {
     /// How long this task may take before it is overdue; each call says it. The first that is said counts, then the service's own.
     pub fn budget(&mut self, budget: Option<Duration>) {
         self.left.budget = self.left.budget.or(budget);
+    }
+
+    /// What a `Done` rests on, for the timeline.
+    pub fn rests_on(&mut self, evidence: Evidence) {
+        self.left.evidence = Some(evidence);
     }
 
     /// One sentence about a `Done`, for the timeline.

@@ -18,9 +18,9 @@ pub(super) use power::SetPower;
 pub(super) use undo::Undo;
 pub(super) use verify::Verify;
 
-use crate::driver::{Call, Doing};
+use crate::driver::{Answer, Call, Doing};
 use crate::flow::{Begin, Cx, Outcome};
-use crate::model::{Fault, FaultKind, Holding, Name, Role};
+use crate::model::{Evidence, Fault, FaultKind, Holding, Name, Role};
 use crate::store::{Effect, Intent, Store};
 
 /// The first word of what this task takes.
@@ -53,9 +53,11 @@ fn call(cx: &Cx, access_of: Option<Name>) -> Call {
 }
 
 /// A doing verb's answer as an outcome; its checkpoint is the holding's trail.
-fn settle<T>(cx: &mut Cx, answer: Result<Doing<T>, Fault>, done: impl FnOnce(&mut Cx, T)) -> Outcome {
-    match answer {
+fn settle<T>(cx: &mut Cx, answer: Answer<Doing<T>>, done: impl FnOnce(&mut Cx, T)) -> Outcome {
+    cx.saw(answer.exchanges);
+    match answer.result {
         Ok(Doing::Done(value)) => {
+            cx.rests_on(if answer.proof.is_some() { Evidence::Gate } else { Evidence::Driver });
             done(cx, value);
             Outcome::Done
         }

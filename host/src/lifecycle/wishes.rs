@@ -213,6 +213,7 @@ impl Lifecycle {
             plugin: None,
             exchanges: Vec::new(),
             given_back: None,
+            evidence: None,
         }
     }
 }

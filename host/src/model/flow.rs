@@ -165,6 +165,21 @@ pub struct Event {
     /// This call settled a holding: what the receipt says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_back: Option<GivenBack>,
+    /// What a done rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// What stands behind something done, the strongest that there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Evidence {
+    /// The gate saw the exchange that the plugin's manifest names.
+    Gate,
+    /// A second driver sees the machine as well.
+    Witness,
+    /// It is reported by the driver only.
+    Driver,
 }
 
 fn first() -> u32 {

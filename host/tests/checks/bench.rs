@@ -177,6 +177,7 @@ impl Bench {
             plugin: None,
             exchanges: Vec::new(),
             given_back: None,
+            evidence: None,
         }
     }
 

@@ -24,8 +24,13 @@ fn requests(value: &Value) -> Vec<String> {
 async fn a_composed_instances_receipt_names_what_released_it_and_what_found_nothing() {
     let stack = Stack::start().await.unwrap();
     let api = &stack.service.api;
-    let (id, _) = stack.create("web", "small").await.unwrap();
+    let (id, created) = stack.create("web", "small").await.unwrap();
     stack.service.instance_in(&id, "active").await.unwrap();
+    let created = api.get(&format!("/v1/flows/{created}")).await.unwrap().ok().unwrap();
+    let rests = items(&created["events"])
+        .into_iter()
+        .filter_map(|event| Some(format!("{} {}", event["task"].as_str()?, event["evidence"].as_str()?)));
+    assert_eq!(rests.collect::<Vec<_>>(), ["compose gate", "enroll gate", "verify witness", "deploy gate"]);
     let flow = stack.delete(&id).await.unwrap();
     stack.service.instance_gone(&id).await.unwrap();
 

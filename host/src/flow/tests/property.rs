@@ -288,6 +288,7 @@ fn line() -> Event {
         plugin: None,
         exchanges: Vec::new(),
         given_back: None,
+        evidence: None,
     }
 }
 

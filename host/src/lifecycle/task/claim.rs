@@ -53,8 +53,7 @@ impl Task<Create> for Claim {
         }
         let want = create.order.shape_to_claim();
         let answer = claimer.claim(call(cx, None), &holding.mark, &want, &exclude).await;
-        cx.saw(answer.exchanges);
-        let outcome = settle(cx, answer.result, |cx, node| {
+        let outcome = settle(cx, answer, |cx, node| {
             cx.note(format!("claimed {}", node.handle));
             cx.also(Effect::Hold {
                 operation: cx.at.doing(),

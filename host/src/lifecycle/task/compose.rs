@@ -48,8 +48,7 @@ impl Task<Create> for Compose {
         cx.budget(composer.budget("compose"));
         let want = create.order.shape_for(&holding.backend);
         let answer = composer.compose(call(cx, None), &holding.mark, &want).await;
-        cx.saw(answer.exchanges);
-        settle(cx, answer.result, |cx, node| {
+        settle(cx, answer, |cx, node| {
             cx.note(format!("composed as {}", node.handle));
             cx.also(Effect::Hold {
                 operation: cx.at.doing(),

@@ -58,8 +58,7 @@ impl Task<Create> for Deploy {
             networks: create.order.networks.get(&holding.backend).cloned().unwrap_or_default(),
         };
         let answer = deployer.deploy(call(cx, None), &holding.mark, &order).await;
-        cx.saw(answer.exchanges);
-        settle(cx, answer.result, |cx, deployed| {
+        settle(cx, answer, |cx, deployed| {
             cx.note(if create.order.adopting { "taken over as it runs" } else { "active" });
             cx.also(Effect::Hold {
                 operation: cx.at.doing(),

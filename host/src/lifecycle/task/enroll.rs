@@ -51,8 +51,7 @@ impl Task<Create> for Enroll {
         cx.budget(enroller.budget("enroll"));
         let access_of = create.composer(cx.at.round).cloned();
         let answer = enroller.enroll(call(cx, access_of), &holding.mark, &made).await;
-        cx.saw(answer.exchanges);
-        settle(cx, answer.result, |cx, node| {
+        settle(cx, answer, |cx, node| {
             cx.note(format!("enrolled as {}", node.handle));
             cx.also(Effect::Hold {
                 operation: cx.at.doing(),

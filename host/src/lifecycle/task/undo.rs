@@ -15,7 +15,7 @@ use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
 use crate::lifecycle::delete::Delete;
 use crate::model::{
-    Budgets, Erasure, Exchange, Fault, FaultKind, GivenBack, Holding, HoldingState, Name, Role, Verdict,
+    Budgets, Erasure, Evidence, Exchange, Fault, FaultKind, GivenBack, Holding, HoldingState, Name, Role, Verdict,
 };
 use crate::store::{Effect, InstanceChange, Store, Undone};
 use crate::switch::{Switch, holds};
@@ -180,6 +180,7 @@ impl Undo {
                     return Outcome::Fail(fault);
                 }
                 cx.note(format!("{gone}{said}"));
+                cx.rests_on(if line.proof.is_some() { Evidence::Gate } else { Evidence::Driver });
                 cx.gave_back(GivenBack { off: power.map(|power| power.looked), ..line });
                 cx.also(Effect::Settle(undone.holding.id));
                 Outcome::Done

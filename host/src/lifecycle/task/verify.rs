@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
-use crate::model::{Fault, FaultKind, Node, PartKind};
+use crate::model::{Evidence, Fault, FaultKind, Node, PartKind};
 use crate::store::{Effect, InstanceChange};
 
 pub(in crate::lifecycle) struct Verify;
@@ -32,6 +32,8 @@ impl Task<Create> for Verify {
                 } else {
                     format!("unverified: {}", unverified.join(", "))
                 });
+                // Who composed it told of it, and who manages it saw it. Of a pre-set one there is one word for both.
+                cx.rests_on(if create.node.is_some() { Evidence::Witness } else { Evidence::Driver });
                 cx.also(Effect::Instance(InstanceChange {
                     unverified: Some(unverified),
                     ..InstanceChange::of(cx.at.instance)
