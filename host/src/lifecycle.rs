@@ -11,6 +11,7 @@ mod delete;
 mod granting;
 mod look;
 mod observe;
+mod plugins;
 mod power;
 mod rebuild;
 mod receipt;

@@ -22,8 +22,10 @@ mod node;
 mod orphan;
 mod place;
 mod plugin;
+mod plugin_stop;
 mod project;
 mod quota;
+mod trial;
 
 pub use asks::{Ask, Asks, Granted, More, covers};
 pub use audit::{Audit, By};
@@ -45,8 +47,10 @@ pub use node::{Identity, Machine, Node, Part, PartKind};
 pub use orphan::{Missing, Orphan, OrphanId, OrphanState, SweepPolicy, Swept, brake, stacks};
 pub use place::{Place, Session, Value};
 pub use plugin::{EndpointNeed, Manifest, Proof, Proofs, Read};
+pub use plugin_stop::{Broken, Floor, PluginStop, Stopped, Version};
 pub use project::{Project, Role as ProjectRole};
 pub use quota::Quota;
+pub use trial::{Canary, Trial};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;

@@ -65,6 +65,10 @@ guards! {
     PausedFlow,
     /// None at a backend that somebody paused is.
     PausedBackend,
+    /// None whose plugin somebody stopped is.
+    StoppedPlugin,
+    /// None whose plugin broke too often to be called is.
+    Breaker,
     /// None at all while everything is frozen.
     Frozen,
     /// A debt is written off, and nothing else.

@@ -2,6 +2,7 @@
 
 mod pause;
 mod test;
+mod trial;
 
 use std::collections::BTreeMap;
 
@@ -24,27 +25,18 @@ use super::page::{Page, Paging};
 use super::plugin_ref;
 use super::time;
 use crate::model::{Ask, Asks, Budgets, Name, Revision, RevisionId};
+use crate::store::Written;
+use trial::TrialView;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(show, put))
-        .routes(routes!(swap))
         .routes(routes!(asks))
         .routes(routes!(probe))
         .merge(pause::routes())
         .merge(test::routes())
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Swap {
-    /// A plugin's digest, the first digits of it, its name, or name@version.
-    #[serde(alias = "plugin")]
-    digest: String,
-    /// What it asks for beyond what is granted, each line as `asks_more` has it.
-    #[serde(default)]
-    grant: Vec<String>,
+        .merge(trial::routes())
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -111,6 +103,9 @@ struct BackendView {
     /// Things held there now, by role. Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<BTreeMap<&'static str, u64>>,
+    /// A plugin that is on trial there. Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial: Option<TrialView>,
     /// Newest first. Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     revisions: Option<Vec<RevisionView>>,
@@ -122,6 +117,8 @@ struct RevisionView {
     revision: i64,
     digest: String,
     plugin: Option<String>,
+    /// A roll-back left it.
+    rolled_back: bool,
     created_at: String,
 }
 
@@ -166,21 +163,6 @@ async fn put(
     whole(&app, &name).await
 }
 
-/// The next operation uses this plugin, with the settings as they are; those that run end on theirs.
-#[utoipa::path(post, path = "/v1/backends/{name}/swap", tag = "backends", params(("name" = String, Path)), request_body = Swap, responses((status = 200, body = BackendView)))]
-async fn swap(
-    _: Operator,
-    State(app): State<App>,
-    Named(name): Named,
-    _: Key,
-    Body(body): Body<Swap>,
-) -> Result<impl IntoResponse> {
-    app.store().newest_revision(&name).await?.ok_or_else(|| Problem::not_found("backend", &name))?;
-    let digest = digest(&app, &body.digest)?;
-    app.lifecycle.swap(&name, digest, body.grant).await.map_err(Problem::in_body)?;
-    whole(&app, &name).await
-}
-
 /// What a plugin asks for beyond what is granted here. Changes nothing.
 #[utoipa::path(get, path = "/v1/backends/{name}/asks", tag = "backends", params(("name" = String, Path), Of), responses((status = 200, body = AsksMore)))]
 async fn asks(_: Operator, State(app): State<App>, Named(name): Named, Asked(of): Asked<Of>) -> Result<Json<AsksMore>> {
@@ -206,7 +188,8 @@ async fn whole(app: &App, name: &Name) -> Result<impl IntoResponse + use<>> {
         denied: Some(DeniedView::of(app, name)),
         paused: app.store().paused(name).await?.map(|paused| paused.why),
         held: Some(held.into_iter().map(|(role, n)| (role.as_str(), n)).collect()),
-        revisions: Some(revisions.into_iter().map(|(revision, at)| RevisionView::of(app, &revision, at)).collect()),
+        trial: app.store().trial(name).await?.map(|trial| TrialView::of(app, trial)),
+        revisions: Some(revisions.into_iter().map(|written| RevisionView::of(app, written)).collect()),
         ..BackendView::of(app, newest)
     };
     Ok((StatusCode::OK, AppendHeaders([(header::ETAG, tag)]), Json(view)))
@@ -260,6 +243,7 @@ impl BackendView {
             asks: None,
             denied: None,
             held: None,
+            trial: None,
             revisions: None,
         }
     }
@@ -273,8 +257,9 @@ impl DeniedView {
 }
 
 impl RevisionView {
-    fn of(app: &App, revision: &Revision, at: crate::model::Millis) -> Self {
+    fn of(app: &App, Written { revision, at, withdrawn }: Written) -> Self {
         Self {
+            rolled_back: withdrawn,
             revision: revision.id.0,
             digest: revision.digest.to_string(),
             plugin: title(app, &revision.digest),

@@ -77,6 +77,32 @@ async fn metrics(_: Operator, State(app): State<App>) -> Result<impl IntoRespons
     for (state, n) in plugins {
         text.sample("moganite_plugins", &[("state", state)], n);
     }
+    text.family("moganite_plugin_broken_calls", "gauge", "Calls in a row that a plugin broke in, by backend.");
+    text.family(
+        "moganite_breaker_open",
+        "gauge",
+        "1 where a plugin broke too often and is only tried, by one flow at a time.",
+    );
+    for broken in store.broken().await? {
+        let title = app.drivers().plugin(&broken.digest).map(|plugin| plugin.manifest.title());
+        let plugin = format!("{} {}", title.as_deref().unwrap_or("unknown"), broken.digest.short());
+        let labels = [("backend", broken.backend.as_str()), ("plugin", plugin.as_str())];
+        text.sample("moganite_plugin_broken_calls", &labels, broken.calls.into());
+        text.sample("moganite_breaker_open", &labels, u64::from(broken.until.is_some()));
+    }
+    text.family("moganite_plugins_rolled_back_total", "counter", "Revisions that were taken back, by backend.");
+    for (backend, n) in store.count_rolled_back().await? {
+        text.sample("moganite_plugins_rolled_back_total", &[("backend", backend.as_str())], n);
+    }
+    text.family(
+        "moganite_plugin_on_trial",
+        "gauge",
+        "1 where a plugin is on trial: a canary, or a swap that is still young.",
+    );
+    for trial in store.trials().await? {
+        let kind = if trial.canary.is_some() { "canary" } else { "swap" };
+        text.sample("moganite_plugin_on_trial", &[("backend", trial.backend.as_str()), ("kind", kind)], 1);
+    }
     text.family("moganite_orphans", "gauge", "What far sides have of ours and no holding knows, by backend and state.");
     let mut orphans: BTreeMap<_, u64> = BTreeMap::new();
     for orphan in store.orphans().await? {

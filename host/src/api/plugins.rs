@@ -1,5 +1,7 @@
 //! Plugins: an operator sends a file, the service compiles it beside everything else and says what became of it.
 
+mod stops;
+
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -23,7 +25,11 @@ use crate::model::{Digest, Name};
 
 /// `largest`: bytes of a plugin's file.
 pub(super) fn routes(largest: usize) -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, add)).layer(DefaultBodyLimit::max(largest)).routes(routes!(show))
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .layer(DefaultBodyLimit::max(largest))
+        .routes(routes!(show))
+        .merge(stops::routes())
 }
 
 /// A driver as shipped.
@@ -72,9 +78,9 @@ async fn add(_: Operator, State(app): State<App>, _: Key, request: Request) -> R
         ));
     }
     let file = Bytes::from_request(request, &app).await?;
-    let drivers = app.drivers().clone();
+    let lifecycle = app.lifecycle.clone();
     // On its own: a caller that goes away does not leave it half done.
-    let added = tokio::spawn(async move { drivers.add(file).await }).await;
+    let added = tokio::spawn(async move { lifecycle.add_plugin(file).await }).await;
     let plugin = added.map_err(|error| Problem::new("internal", error.to_string()))??;
     let used = users(&app).await?;
     Ok((StatusCode::CREATED, Json(PluginView::of(plugin, &used))))

@@ -1,10 +1,10 @@
-//! `backend`: put, list, show, asks, swap, pause, resume, probe, test.
+//! `backend`: put, list, show, asks, swap, promote, roll-back, pause, resume, probe, test.
 
 use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Failed;
 use super::client::{Client, segment};
@@ -30,12 +30,40 @@ pub(super) enum Command {
         /// Grants what it asks for beyond what is granted here: what `backend asks` says, which is printed.
         #[arg(long)]
         grant: bool,
+        /// Only so many operations that begin next; when they ended without a broken call, all of them.
+        #[arg(long, value_name = "OPERATIONS", conflicts_with = "canary_instance")]
+        canary: Option<u32>,
+        /// Only the operations of this instance, by id or name, until you promote it.
+        #[arg(long, value_name = "INSTANCE")]
+        canary_instance: Option<String>,
+        /// Of an instance by name; `default` when left out.
+        #[arg(long, requires = "canary_instance")]
+        project: Option<String>,
+        /// Broken calls after which the plugin of now takes over again by itself; 3 when left out.
+        #[arg(long, value_name = "N")]
+        breaks: Option<u32>,
+        /// One line for the audit log.
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Says what a plugin asks for beyond what is granted here; changes nothing.
     Asks {
         name: String,
         /// The plugin's digest, the first digits of it, or name@version.
         plugin: String,
+    },
+    /// Lets a canary's plugin have all operations.
+    Promote {
+        name: String,
+        #[command(flatten)]
+        why: Reason,
+    },
+    /// Ends a canary; or lets the plugin that ran before run again.
+    #[command(alias = "rollback")]
+    RollBack {
+        name: String,
+        #[command(flatten)]
+        why: Reason,
     },
     /// No flow calls it until it is resumed; their clocks stand.
     Pause {
@@ -85,17 +113,27 @@ impl Command {
                 output.list(&columns, &client.list("/v1/backends").await?);
             }
             Self::Show { name } => output.one(&client.get(&format!("/v1/backends/{name}")).await?),
-            Self::Swap { name, digest, grant } => {
-                let mut body = json!({ "digest": digest });
+            Self::Swap { name, digest, canary, canary_instance, project, breaks, reason, grant } => {
+                let canary = json!({ "operations": canary, "instance": canary_instance, "project": project });
+                let canary = present(canary).filter(|canary| !canary.is_empty());
+                let mut body = json!({ "digest": digest, "canary": canary, "breaks": breaks, "reason": reason });
                 if grant {
                     let asked = client.get(&asks(&name, &digest)).await?;
                     for line in asked["asks_more"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                         output.done(&format!("granted: {line}"));
                     }
                     // By its digest: the same plugin that was asked about.
-                    body = json!({ "digest": asked["digest"], "grant": asked["asks_more"] });
+                    (body["digest"], body["grant"]) = (asked["digest"].clone(), asked["asks_more"].clone());
                 }
+                let body = Value::Object(present(body).unwrap_or_default());
                 output.one(&client.post(&format!("/v1/backends/{name}/swap"), &body).await?);
+            }
+            Self::Promote { name, why: Reason { reason } } => {
+                output.one(&client.post(&format!("/v1/backends/{name}/promote"), &json!({ "reason": reason })).await?);
+            }
+            Self::RollBack { name, why: Reason { reason } } => {
+                output
+                    .one(&client.post(&format!("/v1/backends/{name}/roll-back"), &json!({ "reason": reason })).await?);
             }
             Self::Asks { name, plugin } => output.one(&client.get(&asks(&name, &plugin)).await?),
             Self::Pause { name, why: Reason { reason } } => {
@@ -121,4 +159,10 @@ impl Command {
         }
         Ok(())
     }
+}
+
+/// What was said, and not what was left out.
+fn present(body: Value) -> Option<Map<String, Value>> {
+    let Value::Object(fields) = body else { return None };
+    Some(fields.into_iter().filter(|(_, value)| !value.is_null()).collect())
 }

@@ -1,11 +1,13 @@
-//! `plugin`: add, list, show, and pack, which needs no service.
+//! `plugin`: add, list, show, disable, enable, deny, allow, stopped, floor, and pack, which needs no service.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, segment};
+use super::freeze::Reason;
 use super::output::Format;
 use crate::driver;
 use crate::model::Digest;
@@ -21,6 +23,36 @@ pub(super) enum Command {
     Show {
         plugin: String,
     },
+    /// Calls it no more, from the answer on; its flows wait, or are handed over.
+    Disable {
+        plugin: String,
+        #[command(flatten)]
+        why: Reason,
+    },
+    /// Lets a disabled plugin be called again.
+    Enable {
+        plugin: String,
+        #[command(flatten)]
+        why: Reason,
+    },
+    /// Keeps a file out, whether it is here or not: not called, not added, not bound.
+    Deny {
+        /// The whole digest, where the file is not here.
+        plugin: String,
+        #[command(flatten)]
+        why: Reason,
+    },
+    /// Takes a file from the deny list.
+    Allow {
+        plugin: String,
+        #[command(flatten)]
+        why: Reason,
+    },
+    /// Those that are disabled or denied, and why.
+    Stopped,
+    /// The oldest version of each plugin that may still be bound.
+    #[command(subcommand)]
+    Floor(Floor),
     /// Puts a manifest into a component: the file that is shipped.
     Pack {
         component: PathBuf,
@@ -28,6 +60,24 @@ pub(super) enum Command {
         manifest: PathBuf,
         #[arg(long)]
         output: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum Floor {
+    /// No version before this one is bound any more, but by a roll-back.
+    Set {
+        /// The plugin's.
+        name: String,
+        #[arg(value_name = "VERSION")]
+        oldest: String,
+        #[command(flatten)]
+        why: Reason,
+    },
+    List,
+    /// Any version may be bound again.
+    Remove {
+        name: String,
     },
 }
 
@@ -47,6 +97,20 @@ impl Command {
                 output.list(&columns, &client()?.list("/v1/plugins").await?);
             }
             Self::Show { plugin } => output.one(&client()?.get(&format!("/v1/plugins/{plugin}")).await?),
+            Self::Disable { plugin, why } => output.one(&decide(&client()?, &plugin, "disable", why).await?),
+            Self::Enable { plugin, why } => output.one(&decide(&client()?, &plugin, "enable", why).await?),
+            Self::Deny { plugin, why } => output.one(&decide(&client()?, &plugin, "deny", why).await?),
+            Self::Allow { plugin, why } => output.one(&decide(&client()?, &plugin, "allow", why).await?),
+            Self::Stopped => {
+                let columns = [
+                    ("PLUGIN", "/plugin"),
+                    ("DISABLED", "/disabled/why"),
+                    ("DENIED", "/denied/why"),
+                    ("DIGEST", "/digest"),
+                ];
+                output.list(&columns, &client()?.list("/v1/stopped-plugins").await?);
+            }
+            Self::Floor(command) => command.run(&client()?, output).await?,
             Self::Pack { component, manifest, output: out } => {
                 let text = String::from_utf8(read(&manifest)?).context("the manifest is no text")?;
                 let base = manifest.parent().unwrap_or(Path::new("."));
@@ -57,6 +121,31 @@ impl Command {
         }
         Ok(())
     }
+}
+
+impl Floor {
+    async fn run(self, client: &Client, output: Format) -> anyhow::Result<()> {
+        let path = |name: &str| format!("/v1/plugin-floors/{}", segment(name));
+        match self {
+            Self::Set { name, oldest, why: Reason { reason } } => {
+                let body = json!({ "version": oldest, "reason": reason });
+                output.one(&client.put(&path(&name), &body, None).await?);
+            }
+            Self::List => {
+                let columns = [("NAME", "/name"), ("VERSION", "/version"), ("WHY", "/why"), ("SINCE", "/since")];
+                output.list(&columns, &client.list("/v1/plugin-floors").await?);
+            }
+            Self::Remove { name } => {
+                client.delete(&path(&name)).await?;
+                output.done(&format!("any version of {name} may be bound again"));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn decide(client: &Client, plugin: &str, verb: &str, Reason { reason }: Reason) -> anyhow::Result<Value> {
+    client.post(&format!("/v1/plugins/{}/{verb}", segment(plugin)), &json!({ "reason": reason })).await
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -11,6 +11,8 @@ use crate::model::{Exchange, Fault};
 pub struct Answer<T> {
     pub result: Result<T, Fault>,
     pub exchanges: Vec<Exchange>,
+    /// The driver broke: a trap, a limit, an answer that no driver may give. Not a fault that it says itself.
+    pub broke: bool,
     /// Of a done: the exchange that the manifest names as its proof. None where it names none.
     pub proof: Option<Exchange>,
 }

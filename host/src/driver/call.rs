@@ -61,6 +61,18 @@ impl Settled for Page {}
 impl Settled for Vec<Observed> {}
 impl Settled for serde_json::Map<String, serde_json::Value> {}
 
+/// Why a call brought no answer, and whether the driver broke: what it says in a fault of its own is no break.
+struct Failure {
+    fault: Fault,
+    broke: bool,
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self { broke: fault.kind == FaultKind::Broken, fault }
+    }
+}
+
 impl Target {
     /// Calls `verb` of `role`. `work` is the call itself; `read` checks what it returned.
     pub(super) async fn run<W, T, F>(
@@ -83,13 +95,17 @@ impl Target {
                 clippy::disallowed_methods,
                 reason = "the one limit on true time: a driver's call, waits included"
             )]
-            let told = tokio::time::timeout(wall, told).await;
+            let timed = tokio::time::timeout(wall, told);
+            let told = tokio::select! {
+                told = timed => told,
+                why = self.shared.until_stopped(&self.plugin.digest) => {
+                    Ok(Err(Fault::new(FaultKind::Stopped, format!("the call was cut: {} {why}", self.label())).into()))
+                }
+            };
             told.unwrap_or_else(|_| {
                 let ms = wall.as_millis();
-                Err(Fault::new(
-                    FaultKind::Retry,
-                    format!("{} took longer than the {ms} ms that {verb} has", self.label()),
-                ))
+                let message = format!("{} took longer than the {ms} ms that {verb} has", self.label());
+                Err(Fault::new(FaultKind::Retry, message).into())
             })
         };
         let exchanges = book.exchanges();
@@ -100,19 +116,20 @@ impl Target {
                         verb,
                         &format!("answered what no driver may: {}", text::plain(&invalid.to_string(), 500)),
                     )
+                    .into()
                 })
             })
             .and_then(|answer| Ok((self.proof(role, verb, &answer, &exchanges)?, answer)))
-            .map_err(|fault| with_denials(fault, &book));
+            .map_err(|failure: Failure| Failure { fault: with_denials(failure.fault, &book), ..failure });
         // Whatever the driver made of it: it goes on when the service does.
         let result = if book.has_held() {
-            Err(Fault::new(FaultKind::Retry, "a request was held back: the service is frozen or was restored"))
+            Err(Fault::new(FaultKind::Retry, "a request was held back: the service is frozen or was restored").into())
         } else {
             result
         };
         match result {
-            Ok((proof, answer)) => Answer { result: Ok(answer), exchanges, proof },
-            Err(fault) => Answer { result: Err(fault), exchanges, proof: None },
+            Ok((proof, answer)) => Answer { result: Ok(answer), exchanges, broke: false, proof },
+            Err(Failure { fault, broke }) => Answer { result: Err(fault), exchanges, broke, proof: None },
         }
     }
 
@@ -128,7 +145,7 @@ impl Target {
         wall: Duration,
         book: &Arc<Book>,
         work: impl FnOnce(Store<State>, types::Context) -> F,
-    ) -> Result<W, Fault>
+    ) -> Result<W, Failure>
     where
         F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
     {
@@ -156,14 +173,14 @@ impl Target {
         );
         match work(store, context).await {
             Ok(Ok(told)) => Ok(told),
-            Ok(Err(fault)) => Err(claims::fault(fault)),
+            Ok(Err(fault)) => Err(Failure { fault: claims::fault(fault), broke: false }),
             Err(error) => {
                 let (kind, why) = verdict(&error);
                 let words = text::tail(&String::from_utf8_lossy(&stderr.contents()), LAST_WORDS);
                 let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
                 let error = text::plain(&format!("{error:#}"), 4_000);
                 tracing::warn!(plugin = self.label(), verb, error, "a driver's call broke");
-                Err(Fault::new(kind, format!("{} broke in {verb}: {why}{words}", self.label())))
+                Err(Fault::new(kind, format!("{} broke in {verb}: {why}{words}", self.label())).into())
             }
         }
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -57,6 +57,8 @@ pub(super) struct Library {
     refused: RwLock<BTreeMap<String, Refusal>>,
     /// False until every file was read at least to its manifest: a digest that is not known may still come.
     listed: AtomicBool,
+    /// Why these plugins are not called; what is under way with one is cut.
+    stopped: watch::Sender<BTreeMap<Digest, String>>,
     /// The gate lets nothing out that changes something.
     pub(super) read_only: AtomicBool,
     /// The folders are being read: what is not ready now will be, or will be refused.
@@ -98,6 +100,7 @@ impl Library {
             known: RwLock::default(),
             refused: RwLock::default(),
             listed: AtomicBool::new(false),
+            stopped: watch::Sender::default(),
             read_only: AtomicBool::new(false),
             loading: AtomicBool::new(false),
             changed: Notify::new(),
@@ -226,6 +229,23 @@ impl Library {
         self.changed.notify_waiters();
     }
 
+    /// From now on these are not called, each with why.
+    pub(super) fn stop(&self, stopped: BTreeMap<Digest, String>) {
+        self.stopped.send_replace(stopped);
+    }
+
+    pub(super) fn stopped(&self, digest: &Digest) -> Option<String> {
+        self.stopped.borrow().get(digest).cloned()
+    }
+
+    /// Returns why, once the plugin is stopped.
+    pub(super) async fn until_stopped(&self, digest: &Digest) -> String {
+        let mut stopped = self.stopped.subscribe();
+        let stopped = stopped.wait_for(|stopped| stopped.contains_key(digest)).await;
+        // Its sender is the library itself, which the caller holds.
+        stopped.ok().and_then(|stopped| stopped.get(digest).cloned()).unwrap_or_default()
+    }
+
     pub(super) fn known(&self, digest: &Digest) -> Option<Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
@@ -286,6 +306,12 @@ impl Library {
             .map_err(|error| retry(format!("the store does not answer: {error}")))?
             .ok_or_else(|| broken(format!("no backend has the revision {}", id.0)))?;
         let (backend, digest) = (&revision.backend, &revision.digest);
+        if let Some(why) = self.stopped(digest) {
+            return Err(Fault::new(
+                FaultKind::Stopped,
+                format!("plugin {} of backend {backend} {why}", digest.short()),
+            ));
+        }
         self.settled(digest).await;
         let known = self.known(digest).ok_or_else(|| {
             if self.listed.load(Ordering::Acquire) {

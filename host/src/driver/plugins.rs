@@ -171,6 +171,11 @@ impl Drivers {
         reach(endpoint, &self.0.clock).await
     }
 
+    /// From now on these plugins are not called, each with why; calls of them that are under way are cut.
+    pub fn set_stopped(&self, stopped: BTreeMap<Digest, String>) {
+        self.0.stop(stopped);
+    }
+
     /// From now on the gate holds back every request that changes something, but for logins; or no longer.
     pub fn set_read_only(&self, read_only: bool) {
         self.0.read_only.store(read_only, Ordering::SeqCst);

@@ -59,7 +59,7 @@ pub enum Wake {
 
 /// The next position after `outcome`. Only for a position whose phase runs.
 pub fn advance(at: Position, outcome: &Outcome, signals: Signals, limits: &Limits) -> Next {
-    use Outcome::{Done, Fail, Pending, Retry};
+    use Outcome::{Done, Fail, Pending, Retry, Stopped};
     use Phase::{Backward, Forward};
 
     match (at.phase, outcome) {
@@ -67,10 +67,13 @@ pub fn advance(at: Position, outcome: &Outcome, signals: Signals, limits: &Limit
         (Forward, Done) => begin(at, Forward, at.task + 1, at.round),
         (Forward, Retry { fault, .. } | Fail(fault)) if limits.patient => slowly(at, fault, limits),
         (Forward, Pending { after, .. }) if limits.patient => stay(at, 1, *after),
+        (_, Stopped { tried, .. }) if limits.patient => halt(at, *tried, limits),
 
-        (Forward, Pending { .. } | Retry { .. }) if signals.cancelled => turn(at, cancelled(), limits),
+        (Forward, Pending { .. } | Retry { .. } | Stopped { .. }) if signals.cancelled => turn(at, cancelled(), limits),
         (Forward, Pending { note, .. }) if signals.overdue => turn(at, overdue(note), limits),
-        (Forward, Retry { fault, .. }) if signals.overdue => turn(at, overdue(&fault.message), limits),
+        (Forward, Retry { fault, .. } | Stopped { fault, .. }) if signals.overdue => {
+            turn(at, overdue(&fault.message), limits)
+        }
         (Forward, Retry { fault, .. }) if at.attempt >= attempts(limits) => turn(at, fault.clone(), limits),
         (Forward, Fail(fault)) => turn(at, fault.clone(), limits),
 
@@ -83,6 +86,7 @@ pub fn advance(at: Position, outcome: &Outcome, signals: Signals, limits: &Limit
         (Backward, Retry { fault, .. }) if at.attempt >= limits.revert_attempts => rest(at, fault.clone()),
         (Backward, Fail(fault)) => rest(at, fault.clone()),
 
+        (_, Stopped { tried, .. }) => halt(at, *tried, limits),
         (_, Pending { after, .. }) => stay(at, 1, *after),
         (_, Retry { after, .. }) => {
             stay(at, at.attempt.saturating_add(1), after.unwrap_or_else(|| backoff(at, limits)))
@@ -108,6 +112,11 @@ fn begin(at: Position, phase: Phase, task: usize, round: u32) -> Next {
 fn stay(at: Position, attempt: u32, after: Duration) -> Next {
     let wake = if after.is_zero() { Wake::Now } else { Wake::After(after) };
     Next { position: Position { attempt, ..at }, wake, fault: None, task_over: false }
+}
+
+/// What ends the stop wakes it; should it wake before, it is not in a hurry.
+fn halt(at: Position, tried: bool, limits: &Limits) -> Next {
+    stay(at, at.attempt.saturating_add(u32::from(tried)), backoff(at, limits))
 }
 
 fn rest(at: Position, fault: Fault) -> Next {

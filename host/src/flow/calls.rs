@@ -20,6 +20,8 @@ struct State {
 struct Call {
     /// Whom it calls.
     backend: Option<Name>,
+    /// The plugin that it tries, which broke too often.
+    probes: Option<i64>,
     /// A write named the flow meanwhile.
     named: bool,
 }
@@ -55,13 +57,21 @@ impl Calls {
         full
     }
 
-    /// From now on it is under way. False when it was, or when its backend is full.
-    pub(super) fn begin(&self, id: FlowId, backend: Option<&Name>) -> bool {
+    /// The plugins that a call under way tries.
+    pub(super) fn probing(&self) -> Vec<i64> {
         let mut state = self.lock();
-        if state.calls.contains_key(&id) || !state.has_room(backend, self.per_backend) {
+        let probing: Vec<i64> = state.calls.values().filter_map(|call| call.probes).collect();
+        state.left_out |= !probing.is_empty();
+        probing
+    }
+
+    /// From now on it is under way. False when it was, when its backend is full, or when another one probes what it would.
+    pub(super) fn begin(&self, id: FlowId, backend: Option<&Name>, probes: Option<i64>) -> bool {
+        let mut state = self.lock();
+        if state.calls.contains_key(&id) || !state.has_room(backend, self.per_backend) || !state.may_probe(id, probes) {
             return false;
         }
-        state.calls.insert(id, Call { backend: backend.cloned(), named: false });
+        state.calls.insert(id, Call { backend: backend.cloned(), probes, named: false });
         true
     }
 
@@ -71,8 +81,14 @@ impl Calls {
     }
 
     /// Whether the next call of a flow that is under way may go to this backend, in place of the one before.
-    pub(super) fn goes_on(&self, id: FlowId, backend: Option<&Name>) -> bool {
+    pub(super) fn goes_on(&self, id: FlowId, backend: Option<&Name>, probes: Option<i64>) -> bool {
         let mut state = self.lock();
+        if !state.may_probe(id, probes) {
+            return false;
+        }
+        if let Some(call) = state.calls.get_mut(&id) {
+            call.probes = probes;
+        }
         if state.calls.get(&id).is_some_and(|call| call.backend.as_ref() == backend) {
             return true;
         }
@@ -97,6 +113,13 @@ impl Calls {
 }
 
 impl State {
+    /// One call at a time finds out whether a plugin that broke too often is whole again.
+    fn may_probe(&mut self, id: FlowId, probes: Option<i64>) -> bool {
+        let taken = probes.is_some() && self.calls.iter().any(|(other, call)| *other != id && call.probes == probes);
+        self.left_out |= taken;
+        !taken
+    }
+
     /// A backend that does not answer must not take every place.
     fn has_room(&mut self, backend: Option<&Name>, per_backend: usize) -> bool {
         let Some(backend) = backend else { return true };
@@ -115,11 +138,24 @@ mod tests {
         let calls = Calls::new(1);
         let pod = Name::parse("name", "pod-a").unwrap();
         let (first, second) = (FlowId::fresh(), FlowId::fresh());
-        assert!(calls.begin(first, Some(&pod)));
-        assert!(!calls.begin(second, Some(&pod)));
+        assert!(calls.begin(first, Some(&pod), None));
+        assert!(!calls.begin(second, Some(&pod), None));
         assert_eq!(calls.end(first), Ended { named: false, room: true });
-        assert!(calls.begin(second, Some(&pod)));
+        assert!(calls.begin(second, Some(&pod), None));
         assert_eq!(calls.end(second), Ended { named: false, room: false });
+    }
+
+    #[test]
+    fn one_call_at_a_time_probes_a_plugin() {
+        let calls = Calls::new(4);
+        let pod = Name::parse("name", "pod-a").unwrap();
+        let (first, second) = (FlowId::fresh(), FlowId::fresh());
+        assert!(calls.begin(first, Some(&pod), Some(7)));
+        assert!(!calls.begin(second, Some(&pod), Some(7)));
+        assert_eq!(calls.probing(), [7]);
+        assert!(calls.goes_on(first, Some(&pod), None), "the first is through");
+        assert!(calls.begin(second, Some(&pod), Some(7)));
+        assert!(!calls.goes_on(first, Some(&pod), Some(7)));
     }
 
     #[test]
@@ -127,7 +163,7 @@ mod tests {
         let calls = Calls::new(1);
         let flow = FlowId::fresh();
         assert!(!calls.name(flow));
-        assert!(calls.begin(flow, None));
+        assert!(calls.begin(flow, None, None));
         assert!(calls.name(flow));
         assert_eq!(calls.end(flow), Ended { named: true, room: false });
     }

@@ -243,21 +243,21 @@ impl Runner {
         let now = inner.clock.now();
         let found = inner.store.flows_now(claimed.iter().map(|(id, _)| *id).collect(), now).await;
         let failed = found.as_ref().err().cloned();
-        let mut found: HashMap<FlowId, (Flow, bool)> =
-            found.unwrap_or_default().into_iter().map(|(flow, due)| (flow.id, (flow, due))).collect();
+        let found = found.unwrap_or_default().into_iter();
+        let mut found: HashMap<FlowId, (Flow, bool, Option<i64>)> = found.map(|found| (found.0.id, found)).collect();
         for (id, room) in claimed {
             match found.remove(&id) {
-                Some((flow, true)) if inner.calls.goes_on(id, flow.backend.as_ref()) => {
+                Some((flow, true, probes)) if inner.calls.goes_on(id, flow.backend.as_ref(), probes) => {
                     let runner = self.clone();
                     let flow = Box::new(flow);
                     tokio::spawn(async move {
-                        let wake = runner.0.run_while_due(flow).await;
+                        let wake = runner.0.run_while_due(flow, probes.is_some()).await;
                         runner.0.end(id, wake);
                         drop(room);
                         runner.0.bell.notify_one();
                     });
                 }
-                Some((flow, false)) => inner.end(id, flow.wake.filter(|wake| *wake > now)),
+                Some((flow, false, _)) => inner.end(id, flow.wake.filter(|wake| *wake > now)),
                 _ => inner.end(id, None),
             }
         }
@@ -288,7 +288,7 @@ impl Inner {
             if ready.flows.len() >= self.patience.at_once * 16 {
                 ready.more = true;
             } else if !self.calls.name(id) {
-                ready.flows.push_back(Due { id, backend: None });
+                ready.flows.push_back(Due { id, backend: None, probes: None });
             }
         }
     }
@@ -298,9 +298,9 @@ impl Inner {
         // Before it is asked: what goes to rest meanwhile is not forgotten.
         self.soonest.store(Millis::MAX, Ordering::Release);
         let now = self.clock.now();
-        let full = self.calls.full();
+        let (full, probing) = (self.calls.full(), self.calls.probing());
         let limit = self.calls.count() + self.patience.at_once * 4;
-        let due = self.store.due_flows(now, limit, &full).await?;
+        let due = self.store.due_flows(now, limit, &full, &probing).await?;
         ready.more = due.len() == limit;
         ready.flows = due.into();
         self.rests_until(self.store.next_wake(now).await?);
@@ -312,8 +312,8 @@ impl Inner {
         let mut claimed = Vec::new();
         while !ready.flows.is_empty() {
             let Ok(room) = self.room.clone().try_acquire_owned() else { break };
-            let Some(Due { id, backend }) = ready.flows.pop_front() else { break };
-            if self.calls.begin(id, backend.as_ref()) {
+            let Some(Due { id, backend, probes }) = ready.flows.pop_front() else { break };
+            if self.calls.begin(id, backend.as_ref(), probes) {
                 claimed.push((id, room));
             }
         }
@@ -343,8 +343,8 @@ impl Inner {
         self.bell.notify_one();
     }
 
-    /// Steps one flow as long as it is due at once; answers when it is due again.
-    async fn run_while_due(&self, mut flow: Box<Flow>) -> Option<Millis> {
+    /// Steps one flow as long as it is due at once; answers when it is due again. `probes`: its first call tries a plugin that broke.
+    async fn run_while_due(&self, mut flow: Box<Flow>, mut probes: bool) -> Option<Millis> {
         let id = flow.id;
         let page = self.book.page(&flow.kind, flow.version);
         // As the last call left it: the next one reads it no more.
@@ -352,13 +352,13 @@ impl Inner {
         loop {
             let is_lost = self.lost().contains(&id);
             flow.position.attempt += u32::from(is_lost);
-            match self.step(&mut flow, page.as_ref(), &mut state).await {
+            match self.step(&mut flow, page.as_ref(), &mut state, std::mem::take(&mut probes)).await {
                 Ok(stands) => {
                     if is_lost {
                         self.lost().remove(&id);
                     }
                     match stands {
-                        Stands::Due if self.calls.goes_on(id, flow.backend.as_ref()) => (),
+                        Stands::Due if self.calls.goes_on(id, flow.backend.as_ref(), None) => (),
                         Stands::Due => return None,
                         Stands::Waits => {
                             self.look_again();
@@ -385,6 +385,7 @@ impl Inner {
         flow: &mut Flow,
         page: Option<&Arc<dyn Page>>,
         typed: &mut Option<Typed>,
+        probes: bool,
     ) -> store::Result<Stands> {
         let Some(page) = page else {
             let fault = Fault::new(
@@ -415,6 +416,11 @@ impl Inner {
                     Outcome::retry("the task broke inside moganite; the log has where")
                 }
             }
+        };
+        // Who tries what broke for the others is not punished for it.
+        let outcome = match outcome {
+            Outcome::Fail(fault) if probes && cx.left.broke() => Outcome::Stopped { fault, tried: true },
+            other => other,
         };
         match self.commit(flow, Some(page), outcome, state, cx.left, typed).await {
             // The driver named what another instance has: that answer is refused, and the flow turns round.
@@ -452,7 +458,7 @@ impl Inner {
             // Another one is the first in its line.
             self.look_again();
         }
-        let Moved { cancel, wake, exclusive, backend, stopped, .. } = moved;
+        let Moved { cancel, wake, exclusive, backend, stopped, barred, .. } = moved;
         let FlowUpdate { position, state, checkpoint, task_since, fault, progress, .. } = update;
         (flow.position, flow.state, flow.checkpoint, flow.task_since) = (position, state, checkpoint, task_since);
         (flow.fault, flow.progress, flow.updated_at) = (fault, progress, at);
@@ -465,6 +471,8 @@ impl Inner {
             // What ends its stop wakes it.
             _ if stopped => Stands::Rests(None),
             false => Stands::Rests(wake),
+            true if barred.is_some_and(|until| until > self.clock.now()) => Stands::Rests(barred),
+            true if barred.is_some() => Stands::Waits,
             true if flow.exclusive.is_some() => Stands::Waits,
             true => Stands::Due,
         }
@@ -531,8 +539,10 @@ impl Inner {
             progress,
             as_due_as_before: next.wake == Wake::Now
                 && flow.wake.is_some_and(|wake| wake <= now)
+                && left.calls.is_none()
                 && (&backend, &flow.backend, &flow.exclusive) == (&None, &None, &None),
             backend,
+            calls: left.calls,
             task_over: next.task_over,
         };
         Transition { flow: flow.id, row: flow.row, from: flow.revision, update, event, effects }

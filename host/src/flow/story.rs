@@ -13,7 +13,9 @@ pub(super) fn progress(outcome: &Outcome, next: &Next, left: &Left, flow: &Flow)
     let before = &flow.progress;
     let (percent, note) = match outcome {
         Outcome::Pending { percent, note, .. } => (*percent, note.clone()),
-        Outcome::Retry { fault, .. } | Outcome::Fail(fault) => (before.percent, fault.message.clone()),
+        Outcome::Retry { fault, .. } | Outcome::Stopped { fault, .. } | Outcome::Fail(fault) => {
+            (before.percent, fault.message.clone())
+        }
         Outcome::Done => return Progress::default(),
     };
     Progress {
@@ -32,7 +34,7 @@ pub(super) fn kind(outcome: &Outcome, next: &Next) -> EventKind {
         Outcome::Done if next.position.phase.is_ended() => EventKind::Ended,
         Outcome::Done => EventKind::Done,
         Outcome::Pending { .. } => EventKind::Pending,
-        Outcome::Retry { .. } => EventKind::Retry,
+        Outcome::Retry { .. } | Outcome::Stopped { .. } => EventKind::Retry,
         Outcome::Fail(_) => EventKind::Failed,
     }
 }
@@ -42,7 +44,9 @@ pub(super) fn note(outcome: &Outcome, next: &Next) -> String {
     match (outcome, &next.fault) {
         (_, Some(fault)) => fault.message.clone(),
         (Outcome::Pending { note, .. }, None) => note.clone(),
-        (Outcome::Retry { fault, .. } | Outcome::Fail(fault), None) => fault.message.clone(),
+        (Outcome::Retry { fault, .. } | Outcome::Stopped { fault, .. } | Outcome::Fail(fault), None) => {
+            fault.message.clone()
+        }
         (Outcome::Done, None) => String::new(),
     }
 }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use super::list::Typed;
 use crate::model::{
-    Direction, EventKind, Evidence, Exchange, Fault, FaultKind, FlowId, GivenBack, InstanceId, Mark, OperationId, Site,
+    Direction, EventKind, Evidence, Exchange, Fault, FaultKind, FlowId, GivenBack, InstanceId, Mark, OperationId,
+    RevisionId, Site,
 };
 use crate::store::Effect;
 
@@ -43,6 +44,11 @@ pub enum Outcome {
     },
     /// Turns the flow round.
     Fail(Fault),
+    /// The plugin is not to be called now: it waits, and that counts as no try unless a call was cut for it.
+    Stopped {
+        fault: Fault,
+        tried: bool,
+    },
 }
 
 impl Outcome {
@@ -101,6 +107,14 @@ pub(super) struct Left {
     pub given_back: Option<GivenBack>,
     pub evidence: Option<Evidence>,
     pub budget: Option<Duration>,
+    pub calls: Option<RevisionId>,
+}
+
+impl Left {
+    /// A driver that was called broke.
+    pub(super) fn broke(&self) -> bool {
+        self.effects.iter().any(|effect| matches!(effect, Effect::Called { broke: Some(_), .. }))
+    }
 }
 
 impl Cx {
@@ -122,6 +136,11 @@ impl Cx {
     pub fn calls(&mut self, backend: impl Into<String>, plugin: impl Into<String>) {
         self.left.backend = Some(backend.into());
         self.left.plugin = Some(plugin.into());
+    }
+
+    /// Which revision this task calls: what an operator says of its plugin holds for the flow.
+    pub fn pinned(&mut self, revision: RevisionId) {
+        self.left.calls = Some(revision);
     }
 
     /// A holding is settled by this call: the receipt's words about it.

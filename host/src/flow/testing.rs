@@ -163,7 +163,7 @@ impl Stage {
         let ended = match outcome {
             Outcome::Done => Ended::Done,
             Outcome::Pending { .. } => Ended::Pending,
-            Outcome::Retry { .. } => Ended::Retry,
+            Outcome::Retry { .. } | Outcome::Stopped { .. } => Ended::Retry,
             Outcome::Fail(_) => Ended::Failed,
         };
         self.script().seen.push((moment, ended));

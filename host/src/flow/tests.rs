@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod breaker;
 mod property;
 mod stops;
+mod trials;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -29,8 +31,12 @@ struct Scripted {
     answers: Arc<Mutex<VecDeque<Outcome>>>,
     calls: Arc<Mutex<Vec<String>>>,
     takes: Option<Name>,
+    store: Store,
     budget: Option<Duration>,
 }
+
+/// What a plugin's broken call fails with.
+const BROKE: &str = "it crashed";
 
 #[async_trait]
 impl Task<Nothing> for Scripted {
@@ -57,6 +63,11 @@ impl Task<Nothing> for Scripted {
         cx.budget(self.budget);
         cx.budget(Some(Duration::from_secs(7200)));
         let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Outcome::Done);
+        if self.takes.is_some() {
+            let broke = matches!(&answer, Outcome::Fail(fault) if fault.message == BROKE).then(|| BROKE.to_owned());
+            let holding = self.store.holding(cx.at.doing()).await.unwrap().unwrap();
+            cx.also(Effect::Called { revision: holding.revision, broke });
+        }
         assert!(!matches!(&answer, Outcome::Fail(fault) if fault.message == PANIC), "as the script says");
         answer
     }
@@ -81,9 +92,17 @@ impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let task = |name| Scripted { name, answers: Arc::default(), calls: calls.clone(), takes: None, budget: None };
+        let store = Store::open(folder.path()).unwrap();
+        let task = |name| Scripted {
+            name,
+            answers: Arc::default(),
+            calls: calls.clone(),
+            takes: None,
+            store: store.clone(),
+            budget: None,
+        };
         Self {
-            store: Store::open(folder.path()).unwrap(),
+            store: store.clone(),
             folder,
             clock: Clock::by_hand(1_000_000),
             tasks: ["one", "two", "three", "four"].map(task).to_vec(),
@@ -431,6 +450,7 @@ async fn a_machine_of_another_instance_is_refused_and_left_for_a_person() {
             wake: None,
             fault: None,
             backend: None,
+            calls: None,
             progress: Progress::default(),
             task_over: false,
             as_due_as_before: false,

@@ -6,34 +6,87 @@ use super::granting::{self, Granting, Requests};
 use super::{Error, Lifecycle, rules};
 use crate::driver::Call;
 use crate::model::{
-    Asks, Digest, Fault, Flavor, FlowId, Image, More, Name, Network, OperationId, Revision, RevisionId, Role,
+    Asks, By, Canary, Digest, Fault, Flavor, FlowId, Image, More, Name, Network, OperationId, Revision, RevisionId,
+    Role,
 };
-use crate::store::{Catalog, Lane, WriteRevision};
+use crate::store::{self, Activate, Catalog, Lane, Promote, RollBack, WriteRevision};
 
 impl Lifecycle {
     /// Writes a backend's next revision. `after`: the newest that the caller saw. What is granted is written into it here.
     pub async fn bind(&self, draft: Revision, after: Option<RevisionId>, said: Granting) -> Result<RevisionId, Error> {
+        let write = self.fitting(draft, after, said).await?;
+        self.store.write(Lane::Interactive, write).await.map_err(canary_runs)
+    }
+
+    /// The next operations use this plugin, all of them or a canary's; those that run end on theirs. `more`: what it asks for beyond what is
+    /// granted, each line of [`Lifecycle::asks_more`]. `breaks`: broken calls after which the plugin of now takes over again.
+    pub async fn swap(
+        &self,
+        backend: &Name,
+        digest: Digest,
+        more: Vec<String>,
+        canary: Option<Canary>,
+        breaks: u32,
+        by: By,
+    ) -> Result<RevisionId, Error> {
+        let newest = self.newest(backend).await?;
+        if canary.is_some() && newest.digest == digest {
+            let message = format!("backend {backend} has this plugin already: name another one for the canary");
+            return Err(Error::Refused { code: "plugin-already-bound", message });
+        }
+        let after = newest.id;
+        let said = Granting { requests: Requests::AsBefore, more };
+        let write = self.fitting(Revision { digest, ..newest }, Some(after), said).await?;
+        self.store.write(Lane::Interactive, Activate { write, canary, breaks, by }).await.map_err(canary_runs)
+    }
+
+    /// A canary's plugin gets all operations.
+    pub async fn promote(&self, backend: &Name, by: By) -> Result<(), Error> {
+        self.newest(backend).await?;
+        let (backend, at) = (backend.clone(), self.clock.now());
+        self.decide("no-canary", Promote { backend, by, at }).await
+    }
+
+    /// A canary ends; or the plugin that ran before runs again, with the settings that it had. Its version may be below the floor.
+    pub async fn roll_back(&self, backend: &Name, by: By) -> Result<(), Error> {
+        self.newest(backend).await?;
+        let at = self.clock.now();
+        let roll_back = |to| RollBack { backend: backend.clone(), to, by, at };
+        if self.store.trial(backend).await?.is_some_and(|trial| trial.canary.is_some()) {
+            return self.decide("nothing-before", roll_back(None)).await;
+        }
+        let before = self.store.ran_before(backend).await?.ok_or_else(|| Error::Refused {
+            code: "nothing-before",
+            message: format!(
+                "no other plugin ran at backend {backend} that was not taken back or stopped: swap it to one by its digest"
+            ),
+        })?;
+        self.drivers.check_binding(&before.digest, &before)?;
+        let plugin = self.drivers.plugin(&before.digest).ok_or_else(|| no_plugin(&before.digest))?;
+        rules::can_undo(&plugin, &self.store.roles_held(backend).await?)?;
+        self.decide("nothing-before", roll_back(Some(before.id))).await
+    }
+
+    /// The draft, when its plugin may run there, asks for no more than is granted, and can undo what lives there.
+    async fn fitting(
+        &self,
+        draft: Revision,
+        after: Option<RevisionId>,
+        said: Granting,
+    ) -> Result<WriteRevision, Error> {
         draft.budgets.check()?;
         self.drivers.check_binding(&draft.digest, &draft)?;
         let plugin = self.drivers.plugin(&draft.digest).ok_or_else(|| no_plugin(&draft.digest))?;
         rules::can_undo(&plugin, &self.store.roles_held(&draft.backend).await?)?;
+        // New settings for a plugin that is bound already are no activation.
         let newest = self.store.newest_revision(&draft.backend).await?;
+        if newest.as_ref().is_none_or(|newest| newest.digest != draft.digest) {
+            self.may_be_bound(&plugin).await?;
+        }
         let granted = granting::granted(&plugin.manifest, newest.as_ref(), said)?;
-        let write = WriteRevision {
-            revision: Revision { granted: Some(granted), ..draft },
-            exclusive: plugin.manifest.exclusive.clone(),
-            after,
-            at: self.clock.now(),
-        };
-        Ok(self.store.write(Lane::Interactive, write).await?)
-    }
-
-    /// The next operation uses this plugin; those that run end on theirs. `more`: what it asks for beyond what is granted, each line of
-    /// [`Lifecycle::asks_more`].
-    pub async fn swap(&self, backend: &Name, digest: Digest, more: Vec<String>) -> Result<RevisionId, Error> {
-        let newest = self.newest(backend).await?;
-        let after = newest.id;
-        self.bind(Revision { digest, ..newest }, Some(after), Granting { requests: Requests::AsBefore, more }).await
+        let revision = Revision { granted: Some(granted), ..draft };
+        let exclusive = plugin.manifest.exclusive.clone();
+        Ok(WriteRevision { revision, exclusive, after, at: self.clock.now() })
     }
 
     /// What a plugin asks for beyond what is granted at this backend. Changes nothing.
@@ -112,4 +165,11 @@ impl Lifecycle {
 
 fn no_plugin(digest: &Digest) -> Error {
     Error::NotFound { what: "plugin", name: digest.to_string() }
+}
+
+fn canary_runs(error: store::Error) -> Error {
+    match error {
+        store::Error::Refused(message) => Error::Refused { code: "canary-running", message },
+        other => other.into(),
+    }
 }

@@ -87,12 +87,12 @@ impl Create {
     /// A pre-set node that failed is tried on another; want of one falls back to composing. A composed node is never tried again,
     /// only another composer when one had no room.
     fn again(&self, round: u32, cause: &Fault) -> Option<u32> {
-        use FaultKind::{Broken, Cancelled, Capacity, Conflict, Mismatch, Overdue, Rejected, Retry};
+        use FaultKind::{Broken, Cancelled, Capacity, Conflict, Mismatch, Overdue, Rejected, Retry, Stopped};
         let composers = u32::try_from(self.order.route.compose.len()).unwrap_or(u32::MAX);
         let last = self.claims().saturating_add(composers);
         let composing = self.claims() + 1;
         let next = match cause.kind {
-            Cancelled | Rejected => return None,
+            Cancelled | Rejected | Stopped => return None,
             Capacity if round <= self.claims() => composing,
             Capacity => round + 1,
             Retry | Conflict | Broken | Overdue | Mismatch if round <= self.claims() => round + 1,

@@ -20,7 +20,7 @@ pub(super) use verify::Verify;
 
 use crate::driver::{Answer, Call, Doing};
 use crate::flow::{Begin, Cx, Outcome};
-use crate::model::{Evidence, Fault, FaultKind, Holding, Name, Role};
+use crate::model::{Evidence, Fault, FaultKind, Holding, Name, RevisionId, Role};
 use crate::store::{Effect, Intent, Store};
 
 /// The first word of what this task takes.
@@ -74,9 +74,30 @@ fn settle<T>(cx: &mut Cx, answer: Answer<Doing<T>>, done: impl FnOnce(&mut Cx, T
     }
 }
 
+/// Keeps what the gate saw, and whether the driver broke.
+fn heard<T>(cx: &mut Cx, revision: RevisionId, answer: &mut Answer<T>) {
+    cx.saw(std::mem::take(&mut answer.exchanges));
+    told(cx, revision, answer);
+}
+
+/// Keeps whether the driver broke.
+fn told<T>(cx: &mut Cx, revision: RevisionId, answer: &Answer<T>) {
+    let broke = answer.result.as_ref().err().filter(|_| answer.broke).map(|fault| fault.message.clone());
+    cx.also(Effect::Called { revision, broke });
+}
+
 fn failed(fault: Fault) -> Outcome {
     match fault.kind {
         FaultKind::Retry => Outcome::Retry { after: fault.after_ms.map(Duration::from_millis), fault },
+        FaultKind::Stopped => Outcome::Stopped { fault, tried: true },
         _ => Outcome::Fail(fault),
+    }
+}
+
+/// No driver was called.
+fn uncalled(fault: Fault) -> Outcome {
+    match fault.kind {
+        FaultKind::Stopped => Outcome::Stopped { fault, tried: false },
+        _ => failed(fault),
     }
 }

@@ -24,9 +24,12 @@ impl Lifecycle {
         self.decide("flow-does-not-rest", skipped.ok_or_else(does_not_rest)?).await
     }
 
-    /// The undo that a flow rests at goes on with another plugin of the same backend.
+    /// The undo that a flow rests at goes on with another plugin of the same backend; or the operation whose plugin is stopped.
     pub async fn hand_over(&self, id: FlowId, plugin: &Digest, by: By) -> Result<(), Error> {
         let flow = self.flow_of(id).await?;
+        if flow.position.phase.runs() {
+            return self.hand_over_waiting(&flow, plugin, by).await;
+        }
         let role = self.runner.rests_at(&flow).ok_or_else(does_not_rest)?;
         let to = self.revision_with(&flow, role, plugin).await?;
         let note = format!("{} handed it over to {}: {}", by.who, plugin.short(), by.reason);
@@ -107,11 +110,12 @@ impl Lifecycle {
     /// Brings the gate to what the store says.
     pub(super) async fn stand(&self) -> Result<(), Error> {
         self.drivers.set_read_only(self.store.standing().await?.is_read_only());
+        self.drivers.set_stopped(self.stopped().await?);
         Ok(())
     }
 
     /// Writes what a person decided; a refusal gets this code.
-    async fn decide<O: Operation<Answer = ()>>(&self, code: &'static str, verb: O) -> Result<(), Error> {
+    pub(super) async fn decide<O: Operation<Answer = ()>>(&self, code: &'static str, verb: O) -> Result<(), Error> {
         self.store.write(Lane::Interactive, verb).await.map_err(|error| match error {
             store::Error::Refused(message) => Error::Refused { code, message },
             other => other.into(),
@@ -129,10 +133,14 @@ impl Lifecycle {
     /// The newest revision with this plugin, of the backend that holds what the flow rests at.
     async fn revision_with(&self, flow: &Flow, role: Role, plugin: &Digest) -> Result<RevisionId, Error> {
         let held = self.store.last_holding(flow.instance, role).await?.ok_or_else(does_not_rest)?;
-        let backend = held.holding.backend;
-        let revisions = self.store.revisions(&backend).await?;
-        let found = revisions.into_iter().find(|(revision, _)| revision.digest == *plugin);
-        found.map(|(revision, _)| revision.id).ok_or_else(|| Error::Refused {
+        self.revision_of(&held.holding.backend, plugin).await
+    }
+
+    /// The newest revision of the backend with this plugin.
+    pub(super) async fn revision_of(&self, backend: &Name, plugin: &Digest) -> Result<RevisionId, Error> {
+        let revisions = self.store.revisions(backend).await?;
+        let found = revisions.into_iter().find(|written| written.revision.digest == *plugin);
+        found.map(|written| written.revision.id).ok_or_else(|| Error::Refused {
             code: "plugin-not-bound",
             message: format!(
                 "backend {backend} was never bound to {plugin}: swap it to that plugin first, then hand the flow over"

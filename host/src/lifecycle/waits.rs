@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Error, Lifecycle};
-use crate::model::{Flow, Millis, Phase};
+use crate::model::{Broken, Digest, Flow, Millis, Paused, Phase, PluginStop, Stopped};
 use crate::store::{Ahead, Obstacles};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,11 @@ impl Waits {
             let what = format!("backend {name} is paused: {}", paused.why);
             return Some(stands(what, paused.at));
         }
+        if let Some(stopped) = obstacles.stopped.get(&flow.id)
+            && let Some((how, paused)) = stopped.by()
+        {
+            return Some(stands(stopped_plugin(flow, stopped, how, paused), paused.at));
+        }
         if let (None, Some(before)) = (flow.wake, flow.follows) {
             let other = obstacles.before.get(&flow.id);
             let other = other.and_then(|other| Self::of(other, &Obstacles::default(), now, usual));
@@ -93,16 +98,20 @@ impl Waits {
             });
         }
         let budget = flow.progress.budget_ms.unwrap_or(millis(usual));
-        let (what, who) = held_up(flow, obstacles.ahead.get(&flow.id));
+        let broken = obstacles.broken.get(&flow.id);
+        let (what, who) = match broken {
+            Some(broken) => (broken_plugin(flow, broken), Who::Moganite),
+            None => held_up(flow, obstacles.ahead.get(&flow.id)),
+        };
         Some(Self {
             what,
-            since: flow.task_since,
+            since: broken.map_or(flow.task_since, |broken| broken.since.max(flow.task_since)),
             // In a line the clock stands.
             budget_left: flow
                 .place
                 .is_none_or(|place| place == 0)
                 .then(|| budget.saturating_sub(now.saturating_sub(flow.task_since))),
-            next_try: flow.wake,
+            next_try: flow.wake.max(broken.and_then(|broken| broken.until)),
             who,
             now,
         })
@@ -147,6 +156,28 @@ impl Who {
     }
 }
 
+fn broken_plugin(flow: &Flow, Broken { backend, digest, calls, why, .. }: &Broken) -> String {
+    let plugin = label(flow, digest);
+    format!(
+        "{plugin} broke {calls} times in a row at {backend}, where one call at a time tries it again; the last: {why}"
+    )
+}
+
+fn label(flow: &Flow, digest: &Digest) -> String {
+    let known = flow.progress.plugin.as_deref().filter(|label| label.contains(digest.short()));
+    known.map_or_else(|| format!("plugin {}", digest.short()), str::to_owned)
+}
+
+/// Who called it by which name is known from the last call.
+fn stopped_plugin(flow: &Flow, stopped: &Stopped, how: PluginStop, paused: &Paused) -> String {
+    let plugin = label(flow, &stopped.digest);
+    let back = match how {
+        PluginStop::Disabled => "enable it",
+        PluginStop::Denied => "allow it",
+    };
+    format!("{plugin} is {}: {}; {back}, or hand the flow over to another plugin", how.as_str(), paused.why)
+}
+
 /// What a flow that may run is held up by.
 fn held_up(flow: &Flow, ahead: Option<&Ahead>) -> (String, Who) {
     let progress = &flow.progress;
@@ -186,7 +217,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::model::{Fault, FaultKind, FlowId, InstanceId, Name, Paused, Position, Progress};
+    use crate::model::{Fault, FaultKind, FlowId, InstanceId, Name, Position, Progress};
     use crate::store::Standing;
 
     const NOW: Millis = 10_000_000;
@@ -271,6 +302,30 @@ mod tests {
         ] {
             assert!(said.contains("a switch is exchanged (since 1 h 0 min; an operator has to act)"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_plugin_that_is_stopped_is_named_with_what_to_do() {
+        let digest = Digest::of(b"plugin");
+        let (mut flow, at) = (flow(), NOW - 3_600_000);
+        flow.progress.plugin = Some(format!("ironic@0.1.0 sha256:{}", digest.short()));
+        let disabled = Some(Paused { at, why: "it loses machines".into() });
+        let stopped = Stopped { digest, disabled, denied: None };
+        let said = say(&flow, &Obstacles { stopped: [(flow.id, stopped)].into(), ..Obstacles::default() });
+        assert!(said.starts_with("ironic@0.1.0 sha256:"), "{said}");
+        assert!(said.contains("is disabled: it loses machines; enable it, or hand the flow over"), "{said}");
+        assert!(said.ends_with("(since 1 h 0 min; an operator has to act)"), "{said}");
+    }
+
+    #[test]
+    fn a_plugin_that_broke_too_often_is_named_with_when_it_is_tried_again() {
+        let (flow, digest) = (flow(), Digest::of(b"plugin"));
+        let (until, since, why) = (Some(NOW + 120_000), NOW - 60_000, "it crashed".to_owned());
+        let broken = Broken { backend: name("ironic-1"), digest, calls: 6, until, why, since };
+        let said = say(&flow, &Obstacles { broken: [(flow.id, broken)].into(), ..Obstacles::default() });
+        assert!(said.contains("broke 6 times in a row at ironic-1"), "{said}");
+        assert!(said.contains("the last: it crashed (since 1 min,"), "{said}");
+        assert!(said.ends_with("next try in 2 min; moganite goes on by itself)"), "{said}");
     }
 
     #[test]

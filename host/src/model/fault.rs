@@ -31,6 +31,8 @@ pub enum FaultKind {
     Mismatch,
     /// A user asked to stop.
     Cancelled,
+    /// An operator stopped the plugin: it goes on when it may be called again, or another one takes over.
+    Stopped,
 }
 
 impl Fault {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rows::{all, from_json, from_text, one, to_json};
-use super::{Error, Operation, Result, Store, pauses};
+use super::{Error, Operation, Result, Store, pauses, trials};
 use crate::model::{
     Access, Backend, Budgets, Digest, Endpoint, Grant, Granted, Millis, Name, Paused, Revision, RevisionId, Role,
     SweepPolicy,
@@ -42,40 +42,66 @@ impl Operation for WriteRevision {
     type Answer = RevisionId;
 
     fn apply(&self, db: &Connection) -> Result<RevisionId> {
-        let Revision { backend, digest, settings, endpoints, access, grants, sweep, budgets, granted, .. } =
-            &self.revision;
+        let newest = self.newest(db)?;
+        let id = insert(db, self, true)?;
+        db.prepare_cached(
+            "INSERT INTO backend (name, revision) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET revision = ?2",
+        )?
+        .execute(params![self.revision.backend.as_str(), id.0])?;
+        trials::begin(db, id, newest, self.at)?;
+        Ok(id)
+    }
+}
+
+impl WriteRevision {
+    /// The newest revision, when it is the one that the caller saw and no canary runs beside it.
+    pub(super) fn newest(&self, db: &Connection) -> Result<Option<RevisionId>> {
+        let backend = &self.revision.backend;
         let newest = one(db, "SELECT revision FROM backend WHERE name = ?1", params![backend.as_str()], |row| {
             Ok(RevisionId(row.get(0)?))
         })?;
         if newest != self.after && holds(Switch::Guard(Guard::Newest)) {
             return Err(Error::Conflict("the backend"));
         }
-        let body = Body {
-            settings: settings.clone(),
-            endpoints: endpoints.clone(),
-            access: access.clone(),
-            grants: grants.clone(),
-            sweep: *sweep,
-            budgets: budgets.clone(),
-            granted: granted.clone(),
-        };
-        db.prepare_cached(
-            "INSERT INTO revision (backend, digest, exclusive, body, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            backend.as_str(),
-            digest.to_string(),
-            format!(",{},", self.exclusive.join(",")),
-            to_json(&body)?,
-            self.at
-        ])?;
-        let id = RevisionId(db.last_insert_rowid());
-        db.prepare_cached(
-            "INSERT INTO backend (name, revision) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET revision = ?2",
-        )?
-        .execute(params![backend.as_str(), id.0])?;
-        Ok(id)
+        trials::no_canary(db, backend)?;
+        Ok(newest)
     }
+}
+
+/// `served`: it is the backend's newest from now on, and no canary.
+pub(super) fn insert(db: &Connection, write: &WriteRevision, served: bool) -> Result<RevisionId> {
+    let Revision { backend, digest, settings, endpoints, access, grants, sweep, budgets, granted, .. } =
+        &write.revision;
+    let body = Body {
+        settings: settings.clone(),
+        endpoints: endpoints.clone(),
+        access: access.clone(),
+        grants: grants.clone(),
+        sweep: *sweep,
+        budgets: budgets.clone(),
+        granted: granted.clone(),
+    };
+    db.prepare_cached(
+        "INSERT INTO revision (backend, digest, exclusive, body, created_at, served) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        backend.as_str(),
+        digest.to_string(),
+        format!(",{},", write.exclusive.join(",")),
+        to_json(&body)?,
+        write.at,
+        served
+    ])?;
+    Ok(RevisionId(db.last_insert_rowid()))
+}
+
+/// A revision as history has it.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub revision: Revision,
+    pub at: Millis,
+    /// A roll-back left it.
+    pub withdrawn: bool,
 }
 
 impl Store {
@@ -116,11 +142,12 @@ impl Store {
     }
 
     /// Newest first.
-    pub async fn revisions(&self, backend: &Name) -> Result<Vec<(Revision, Millis)>> {
+    pub async fn revisions(&self, backend: &Name) -> Result<Vec<Written>> {
         let name = backend.clone();
         self.read(move |db| {
             all(db, "SELECT * FROM revision WHERE backend = ?1 ORDER BY id DESC", params![name.as_str()], |row| {
-                Ok((read_revision(row)?, row.get("created_at")?))
+                let withdrawn = row.get::<_, Option<Millis>>("withdrawn_at")?.is_some();
+                Ok(Written { revision: read_revision(row)?, at: row.get("created_at")?, withdrawn })
             })
         })
         .await
@@ -141,7 +168,7 @@ impl Store {
     }
 }
 
-fn read_revision(row: &Row<'_>) -> Result<Revision> {
+pub(super) fn read_revision(row: &Row<'_>) -> Result<Revision> {
     let body: Body = from_json(row, "body")?;
     Ok(Revision {
         id: RevisionId(row.get("id")?),

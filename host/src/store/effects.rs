@@ -4,8 +4,8 @@ use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
 use super::instances::{self, InstanceChange};
-use super::{Result, audit, holdings, promises, quarantine};
-use crate::model::{By, Fault, FlowId, HoldingId, InstanceId, Mark, Millis, Name, Node, OperationId, Role};
+use super::{Result, audit, breakers, holdings, promises, quarantine, trials};
+use crate::model::{By, Fault, FlowId, HoldingId, InstanceId, Mark, Millis, Name, Node, OperationId, RevisionId, Role};
 
 /// What a transition changes beside the flow itself.
 #[derive(Debug, Clone)]
@@ -56,6 +56,11 @@ pub enum Effect {
         instance: InstanceId,
         role: Role,
     },
+    /// A driver was called. `broke`: why that brought no answer at all.
+    Called {
+        revision: RevisionId,
+        broke: Option<String>,
+    },
     /// What a person decided.
     Audit {
         by: By,
@@ -74,7 +79,18 @@ pub struct Intent {
     pub mark: Mark,
 }
 
-pub(super) fn apply(db: &Connection, flow: FlowId, effect: &Effect, at: Millis) -> Result<()> {
+/// True when other flows may be due by it.
+pub(super) fn apply(db: &Connection, flow: FlowId, effect: &Effect, at: Millis) -> Result<bool> {
+    if let Effect::Called { revision, broke } = effect {
+        if let Some(why) = broke {
+            trials::broke(db, *revision, why, at)?;
+        }
+        return breakers::called(db, *revision, broke.as_deref(), at);
+    }
+    change(db, flow, effect, at).map(|()| false)
+}
+
+fn change(db: &Connection, flow: FlowId, effect: &Effect, at: Millis) -> Result<()> {
     match effect {
         Effect::Intend(intent) => {
             holdings::intend(db, intent, at)?;
@@ -97,13 +113,15 @@ pub(super) fn apply(db: &Connection, flow: FlowId, effect: &Effect, at: Millis) 
         Effect::SeenOff(holding) => holdings::seen_off(db, *holding, at),
         Effect::WriteOff { instance, role } => holdings::write_off(db, *instance, *role),
         Effect::Audit { by, verb, subject } => audit::note(db, by, verb, subject, at),
+        Effect::Called { .. } => Ok(()),
     }
 }
 
 /// The flow's task calls the backend of what it undoes.
 fn calls_for(db: &Connection, flow: FlowId, instance: InstanceId, role: Role) -> Result<()> {
     db.prepare_cached(
-        "UPDATE flow SET backend = (SELECT backend FROM holding WHERE instance = ?2 AND role = ?3 ORDER BY id DESC LIMIT 1)
+        "UPDATE flow SET (backend, calls) = (
+             SELECT backend, undo_revision FROM holding WHERE instance = ?2 AND role = ?3 ORDER BY id DESC LIMIT 1)
          WHERE public_id = ?1",
     )?
     .execute(params![flow.to_string(), instance.to_string(), role.as_str()])?;
@@ -113,10 +131,10 @@ fn calls_for(db: &Connection, flow: FlowId, instance: InstanceId, role: Role) ->
 /// The flow's task calls this backend, and stands in line where the backend's revision says that this verb runs one at a time.
 fn line_up(db: &Connection, flow: FlowId, intent: &Intent, at: Millis) -> Result<()> {
     db.prepare_cached(
-        "UPDATE flow SET backend = ?2,
+        "UPDATE flow SET backend = ?2, calls = r.revision,
                 exclusive = CASE WHEN r.is_exclusive THEN ?2 || '/' || ?3 ELSE exclusive END,
                 place = CASE WHEN r.is_exclusive THEN ?5 ELSE place END
-         FROM (SELECT instr(r.exclusive, ',' || ?3 || ',') > 0 AS is_exclusive
+         FROM (SELECT h.revision, instr(r.exclusive, ',' || ?3 || ',') > 0 AS is_exclusive
                FROM holding h JOIN revision r ON r.id = h.revision WHERE h.operation = ?4) r
          WHERE public_id = ?1",
     )?

@@ -5,8 +5,8 @@ use rusqlite::{Connection, Row, params};
 use super::effects::{self, Effect};
 use super::pauses::{self, paused, stopped};
 use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
-use super::{Error, Lane, Operation, Result, Store};
-use crate::model::{Event, Fault, Flow, FlowId, InstanceId, Millis, Name, Position, Progress};
+use super::{Error, Lane, Operation, Result, Store, trials};
+use crate::model::{Event, Fault, Flow, FlowId, InstanceId, Millis, Name, Position, Progress, RevisionId};
 use crate::switch::{Guard, guarded};
 
 /// What [`read_flow`] reads, in its order: by number, since a look for each name would take longer than the row itself.
@@ -17,6 +17,13 @@ macro_rules! flow_columns {
     };
 }
 pub(super) use flow_columns;
+
+/// Until when nobody calls the plugin of a row of `flow`, because it broke too often; NULL for one that did not.
+macro_rules! barred {
+    () => {
+        "(SELECT k.until FROM breaker k JOIN revision r ON r.backend = k.backend AND r.digest = k.digest WHERE r.id = calls)"
+    };
+}
 
 /// Where a flow stands after a transition.
 #[derive(Debug, Clone)]
@@ -30,6 +37,8 @@ pub struct FlowUpdate {
     pub progress: Progress,
     /// Which backend the task calls; none: as it was.
     pub backend: Option<String>,
+    /// Which revision the task calls; none: as it was.
+    pub calls: Option<RevisionId>,
     /// Gives up the turn at an exclusive backend; an [`Effect::Intend`] of the same transition may take the next.
     pub task_over: bool,
     /// It was due without a backend and without a turn, and is so again at once: three indexes need no change.
@@ -58,7 +67,9 @@ pub struct Moved {
     pub backend: Option<Name>,
     /// Somebody stopped it.
     pub stopped: bool,
-    /// Other flows are due by its end.
+    /// Its plugin broke too often: nobody calls it before then, and then one flow alone.
+    pub barred: Option<Millis>,
+    /// Other flows are due by it.
     pub wakes_others: bool,
 }
 
@@ -115,20 +126,34 @@ impl Texts {
 
     fn apply(&self, transition: &Transition, db: &Connection) -> Result<Moved> {
         let at = transition.event.at;
+        let ends = match &transition.update {
+            update if update.task_over && !update.as_due_as_before => calls(db, transition.row)?,
+            _ => None,
+        };
         if self.move_row(transition, db)? != 1 {
             return Err(Error::Conflict("the flow"));
         }
+        let mut wakes_others = false;
         for effect in &transition.effects {
-            effects::apply(db, transition.flow, effect, at)?;
+            wakes_others |= effects::apply(db, transition.flow, effect, at)?;
+        }
+        if let Some(revision) = ends {
+            trials::ended(db, revision, at)?;
         }
         // Not by RETURNING, for which SQLite makes a table each time.
-        let query = concat!("SELECT lines, cancel, wake, exclusive, backend, ", stopped!(), " FROM flow WHERE id = ?1");
+        let query = concat!(
+            "SELECT lines, cancel, wake, exclusive, backend, ",
+            stopped!(),
+            ", ",
+            barred!(),
+            " FROM flow WHERE id = ?1"
+        );
         let (seq, moved) = db
             .prepare_cached(&pauses::guarded(query))?
             .query_row(params![transition.row], |row| Ok((row.get(0)?, read_moved(row))))?;
         add_line(db, transition.row, seq, at, &self.line)?;
         let ended = transition.update.position.phase.is_ended();
-        let wakes_others = ended && wake_followers(db, transition.flow, at)? > 0;
+        wakes_others |= ended && wake_followers(db, transition.flow, at)? > 0;
         Ok(Moved { wakes_others, ..moved? })
     }
 
@@ -167,6 +192,7 @@ impl Texts {
                         task_since = ?9, wake = CASE WHEN cancel AND ?3 = 'forward' THEN min(?10, ?13) ELSE ?10 END, fault = ?11, progress = ?12, updated_at = ?13,
                         exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END,
                         place = CASE WHEN exclusive IS NOT NULL AND NOT ?14 THEN 0 END, budget = ?16, backend = CASE WHEN ?14 THEN NULL ELSE coalesce(?15, backend) END,
+                        calls = CASE WHEN ?14 THEN NULL ELSE coalesce(?17, calls) END,
                         lines = lines + 1
                  WHERE id = ?1 AND revision = ?2",
                 "revision = ?2",
@@ -189,10 +215,18 @@ impl Texts {
                 update.task_over,
                 update.backend,
                 update.progress.budget_ms,
+                update.calls.map(|revision| revision.0),
             ])?
         };
         Ok(moved)
     }
+}
+
+/// Which revision a flow's task calls.
+fn calls(db: &Connection, row: i64) -> Result<Option<RevisionId>> {
+    let calls: Option<i64> =
+        db.prepare_cached("SELECT calls FROM flow WHERE id = ?1")?.query_row(params![row], |row| row.get(0))?;
+    Ok(calls.map(RevisionId))
 }
 
 /// From the columns of the one query that asks for them, in their order.
@@ -203,6 +237,7 @@ fn read_moved(row: &Row<'_>) -> Result<Moved> {
         exclusive: row.get(3)?,
         backend: from_text_or_null(row, 4)?,
         stopped: row.get(5)?,
+        barred: row.get(6)?,
         wakes_others: false,
     })
 }

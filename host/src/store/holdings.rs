@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::effects::Intent;
 use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
-use super::{Error, Result, Store};
+use super::{Error, Result, Store, trials};
 use crate::model::{
     Debt, DebtKind, Erase, Eraser, Erasure, Fault, FlowId, Holding, HoldingId, HoldingState, InstanceId, Millis, Name,
     Node, OperationId, Order, RevisionId, Role,
@@ -101,7 +101,7 @@ impl Store {
     }
 }
 
-/// Pins the operation to the newest revision of its backend.
+/// Pins the operation to the newest revision of its backend, or to a canary's.
 pub(super) fn intend(db: &Connection, intent: &Intent, at: Millis) -> Result<()> {
     let inserted = db
         .prepare_cached(
@@ -121,6 +121,10 @@ pub(super) fn intend(db: &Connection, intent: &Intent, at: Millis) -> Result<()>
             "backend {} does not exist: add it, or change the flavor's route",
             intent.backend
         )));
+    }
+    if let Some(canary) = trials::pin(db, intent.backend.as_str(), intent.instance)? {
+        db.prepare_cached("UPDATE holding SET revision = ?2 WHERE operation = ?1")?
+            .execute(params![intent.operation.0, canary.0])?;
     }
     Ok(())
 }
@@ -201,6 +205,17 @@ pub(super) fn begin_undo(db: &Connection, instance: InstanceId, role: Role) -> R
          WHERE id = (SELECT max(id) FROM holding WHERE instance = ?1 AND role = ?2)",
     )?
     .execute(params![instance.to_string(), role.as_str()])?;
+    let undone = one(
+        db,
+        "SELECT id, backend FROM holding WHERE instance = ?1 AND role = ?2 ORDER BY id DESC LIMIT 1",
+        params![instance.to_string(), role.as_str()],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
+    )?;
+    let Some((holding, backend)) = undone else { return Ok(()) };
+    if let Some(canary) = trials::pin(db, &backend, instance)? {
+        db.prepare_cached("UPDATE holding SET undo_revision = ?2 WHERE id = ?1")?
+            .execute(params![holding, canary.0])?;
+    }
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use rusqlite::params;
 
 use super::pauses::stopped;
 use super::rows::{all, from_text, one};
-use super::{Result, Standing, Store, flows, pauses};
-use crate::model::{Flow, FlowId, Millis, Name, Paused};
+use super::{Result, Standing, Store, breakers, flows, pauses, plugins};
+use crate::model::{Broken, Flow, FlowId, Millis, Name, Paused, Stopped};
 
 #[derive(Debug, Clone, Default)]
 pub struct Obstacles {
@@ -15,6 +15,10 @@ pub struct Obstacles {
     pub standing: Standing,
     /// Backends that an operator paused.
     pub paused: BTreeMap<Name, Paused>,
+    /// By flow: the plugin that it calls, where an operator stopped that.
+    pub stopped: BTreeMap<FlowId, Stopped>,
+    /// By flow: the plugin that it calls, where nobody calls that for a while because it broke.
+    pub broken: BTreeMap<FlowId, Broken>,
     /// By flow: who is before it at an exclusive backend.
     pub ahead: BTreeMap<FlowId, Ahead>,
     /// By flow: the one that has to end before.
@@ -32,6 +36,7 @@ pub struct Ahead {
 impl Store {
     pub async fn obstacles(&self, of: &[Flow]) -> Result<Obstacles> {
         let in_line: Vec<_> = of.iter().filter(|flow| flow.exclusive.is_some()).map(|flow| flow.id).collect();
+        let calling: Vec<_> = of.iter().filter(|flow| flow.backend.is_some()).map(|flow| flow.id).collect();
         let following: Vec<_> = of.iter().filter_map(|flow| Some((flow.id, flow.follows?))).collect();
         let standing = self.standing().await?;
         self.read(move |db| {
@@ -51,6 +56,18 @@ impl Store {
                     |row| Ok(Ahead { first: from_text(row, "public_id")?, in_line: row.get("n")? }),
                 )?;
                 found.ahead.extend(ahead.map(|ahead| (id, ahead)));
+            }
+            for id in calling {
+                let query =
+                    "SELECT p.* FROM flow f JOIN revision r ON r.id = f.calls JOIN plugin p ON p.digest = r.digest
+                             WHERE f.public_id = ?1";
+                let broken = "SELECT k.* FROM flow f JOIN revision r ON r.id = f.calls
+                              JOIN breaker k ON k.backend = r.backend AND k.digest = r.digest
+                              WHERE f.public_id = ?1 AND k.until IS NOT NULL";
+                found.broken.extend(one(db, broken, params![id.to_string()], breakers::read)?.map(|by| (id, by)));
+                found
+                    .stopped
+                    .extend(one(db, query, params![id.to_string()], plugins::read_stopped)?.map(|by| (id, by)));
             }
             for (id, before) in following {
                 let query = concat!("SELECT ", flows::flow_columns!(), " FROM flow WHERE public_id = ?1");

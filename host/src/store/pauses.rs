@@ -7,10 +7,13 @@ use super::rows::one;
 use super::{Error, Operation, Result, Store, audit, flows};
 use crate::model::{By, Event, FlowId, Millis, Name, Paused};
 
-/// Whether somebody stopped a row of `flow`.
+/// Whether somebody stopped a row of `flow`. One that is cancelled turns round without a call, also where its plugin is stopped.
 macro_rules! stopped {
     () => {
         "(paused_at IS NOT NULL OR EXISTS (SELECT 1 FROM backend b WHERE b.name = backend AND b.paused_at IS NOT NULL)
+          OR (EXISTS (SELECT 1 FROM revision r JOIN plugin p ON p.digest = r.digest
+                      WHERE r.id = calls AND (p.disabled_at IS NOT NULL OR p.denied_at IS NOT NULL))
+              AND NOT (cancel AND phase = 'forward'))
           OR coalesce((SELECT coalesce(frozen_at, restored_at) FROM site), 0) <> 0)"
     };
 }
@@ -27,6 +30,7 @@ pub(super) fn guarded(query: impl Into<std::borrow::Cow<'static, str>>) -> std::
         "EXISTS (SELECT 1 FROM backend b WHERE b.name = backend AND b.paused_at IS NOT NULL)",
         "FALSE",
     );
+    let query = guarded(Guard::StoppedPlugin, query, "p.disabled_at IS NOT NULL OR p.denied_at IS NOT NULL", "FALSE");
     let frozen = "coalesce((SELECT coalesce(frozen_at, restored_at) FROM site), 0) <> 0";
     guarded(Guard::Frozen, query, frozen, "FALSE")
 }

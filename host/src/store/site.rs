@@ -6,8 +6,11 @@ use super::{Error, Result, Store};
 use crate::model::Site;
 
 /// Numbered, never edited after a release.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_core.sql"), include_str!("../../migrations/0002_lines.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_core.sql"),
+    include_str!("../../migrations/0002_lines.sql"),
+    include_str!("../../migrations/0003_plugins.sql"),
+];
 
 /// Number of the last migration that this moganite knows.
 pub const SCHEMA: usize = MIGRATIONS.len();

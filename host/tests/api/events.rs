@@ -36,6 +36,7 @@ async fn step(server: &Server, flow: &str) {
         wake: flow.wake,
         fault: None,
         backend: None,
+        calls: None,
         progress: flow.progress,
         task_over: false,
         as_due_as_before: false,

@@ -11,6 +11,7 @@ mod document;
 mod events;
 mod instances;
 mod networks;
+mod plugins;
 mod quarantine;
 mod quotas;
 mod server;

@@ -94,6 +94,7 @@ impl Server {
             wake: None,
             fault: None,
             backend: None,
+            calls: None,
             progress: flow.progress,
             task_over: true,
             as_due_as_before: false,

@@ -141,6 +141,7 @@ impl Bench {
             fault: None,
             progress: Progress::default(),
             backend: None,
+            calls: None,
             task_over: true,
             as_due_as_before: false,
         };

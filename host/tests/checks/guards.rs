@@ -1,8 +1,9 @@
 //! What each guarded statement refuses. With its guard taken away every one of these fails: `switches.rs` sees to it.
 
-use moganite::model::{InstanceId, InstanceState, Phase, RevisionId};
+use moganite::model::{Digest, InstanceId, InstanceState, Phase, PluginStop, RevisionId};
 use moganite::store::{
-    Created, Deleting, Effect, Error, Freeze, HoldingFilter, InstanceChange, Lane, Pause, RetryFlow, Stop, WriteOff,
+    Created, Deleting, Effect, Error, Freeze, HoldingFilter, InstanceChange, Lane, Pause, RetryFlow, Stop, StopPlugin,
+    WriteOff,
 };
 use moganite::switch::Guard;
 
@@ -28,6 +29,8 @@ pub(crate) async fn holds(guard: Guard) -> Result<(), String> {
         Guard::Follows => a_delete_waits_for_the_create_to_end().await,
         Guard::PausedFlow => what_is_stopped_is_not_due(Stopped::Flow).await,
         Guard::PausedBackend => what_is_stopped_is_not_due(Stopped::Backend).await,
+        Guard::StoppedPlugin => what_is_stopped_is_not_due(Stopped::Plugin).await,
+        Guard::Breaker => a_plugin_that_broke_too_often_is_not_called().await,
         Guard::Frozen => what_is_stopped_is_not_due(Stopped::All).await,
         Guard::Owed => only_a_debt_is_written_off().await,
     }
@@ -162,6 +165,7 @@ async fn a_delete_waits_for_the_create_to_end() -> Result<(), String> {
 enum Stopped {
     Flow,
     Backend,
+    Plugin,
     All,
 }
 
@@ -173,8 +177,23 @@ async fn what_is_stopped_is_not_due(stopped: Stopped) -> Result<(), String> {
     match stopped {
         Stopped::Flow => store.write(Lane::Interactive, pause(Stop::Flow(flow, bench.event()))).await.unwrap(),
         Stopped::Backend => store.write(Lane::Interactive, pause(Stop::Backend(name("pod-a")))).await.unwrap(),
+        Stopped::Plugin => {
+            let stop = StopPlugin { digest: Digest::of(b"plugin"), how: PluginStop::Disabled, by: by(), at };
+            store.write(Lane::Interactive, stop).await.unwrap();
+        }
         Stopped::All => store.write(Lane::Interactive, Freeze { by: by(), at }).await.unwrap(),
     }
+    if bench.due().await.is_empty() { Ok(()) } else { Err("it is due".into()) }
+}
+
+async fn a_plugin_that_broke_too_often_is_not_called() -> Result<(), String> {
+    let bench = Bench::new().await;
+    for _ in 0..5 {
+        let (_, flow) = bench.create().await;
+        let broke = Effect::Called { revision: RevisionId(1), broke: Some("it crashed".into()) };
+        bench.step(flow, Phase::Done, vec![broke]).await.unwrap();
+    }
+    bench.create().await;
     if bench.due().await.is_empty() { Ok(()) } else { Err("it is due".into()) }
 }
 

@@ -65,6 +65,15 @@ async fn a_call_that_sleeps_ends_at_its_wall_time_and_may_be_tried_again() {
 }
 
 #[tokio::test]
+async fn a_driver_breaks_by_what_no_driver_may_do_and_not_by_what_it_says_or_waits_for() {
+    let sandbox = Sandbox { slots: 1, wall: Duration::from_millis(500), ..Sandbox::default() };
+    let rig = Rig::with(packed("misbehave"), sandbox, echo).await;
+    for (case, broke) in [("panic", true), ("huge-facts", true), ("env", false), ("sleep", false), ("none", false)] {
+        assert_eq!(rig.compose(json!({ "case": case })).await.broke, broke, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn answers_out_of_bounds_are_refused_and_notes_are_cut() {
     let rig = misbehaving().await;
     for (case, field) in [("huge-checkpoint", "checkpoint"), ("huge-facts", "facts"), ("bad-json-facts", "facts")] {

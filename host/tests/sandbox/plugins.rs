@@ -226,3 +226,23 @@ const MANIFEST: &str = r#"
     [settings]
     type = "object"
 "#;
+
+#[tokio::test]
+async fn a_stopped_plugin_is_not_called_a_call_under_way_is_cut_and_others_go_on() {
+    let rig = Rig::of("misbehave").await;
+    let (sleeper, other) = (rig.composer(json!({ "case": "sleep" })).await, rig.composer(json!({})).await);
+    let under_way = tokio::spawn(async move { sleeper.compose(call(), &Mark("mg-a-1".into()), &shape()).await });
+    let why = || "is disabled: it loses machines".to_owned();
+    rig.drivers.set_stopped([(digest_of("another"), why())].into());
+    assert!(matches!(other.compose(call(), &Mark("mg-a-2".into()), &shape()).await.result, Ok(Doing::Done(_))));
+    assert!(!under_way.is_finished());
+    rig.drivers.set_stopped([(rig.plugin.digest.clone(), why())].into());
+    let cut = under_way.await.unwrap().result.unwrap_err();
+    assert_eq!(cut.kind, FaultKind::Stopped);
+    assert!(cut.message.contains("misbehave@") && cut.message.contains("it loses machines"), "{}", cut.message);
+    let revision = rig.store.newest_revision(&name("tested")).await.unwrap().unwrap().id;
+    let refused = rig.drivers.composer(revision).await.err().map(|fault| fault.kind);
+    assert_eq!(refused, Some(FaultKind::Stopped));
+    rig.drivers.set_stopped(std::collections::BTreeMap::new());
+    assert!(rig.drivers.composer(revision).await.is_ok());
+}

@@ -122,3 +122,78 @@ async fn a_plugin_that_cannot_undo_what_lives_is_refused() {
     assert_eq!(api.get("/v1/backends/pod-a").await.unwrap().body["revision"], newest["revision"]);
     stack.delete_and_wait(&id).await.unwrap();
 }
+
+/// A create that waits in compose, by its instance and its flow.
+async fn assembling(stack: &Stack, name: &str) -> (String, String) {
+    let (id, flow) = stack.create(name, "small").await.unwrap();
+    let waits = |flow: &Value| flow["waits_for"].as_str().is_some_and(|note| note.contains("ssembl"));
+    stack.service.flow(&flow, "waits for the assembly", waits).await.unwrap();
+    (id, flow)
+}
+
+#[tokio::test]
+async fn a_disabled_plugin_is_not_called_its_flows_say_so_and_go_on_or_are_handed_over() {
+    let stack = Stack::with(Options { sim: &["--assemble-ms", "1500"], ..Options::default() }).await.unwrap();
+    let api = &stack.service.api;
+    let old = stack.service.digest("valence-redfish").await.unwrap();
+    let (first, first_flow) = assembling(&stack, "first").await;
+    let disable = format!("/v1/plugins/{old}/disable");
+    api.post(&disable, &json!({"reason": "it loses machines"})).await.unwrap().ok().unwrap();
+    let says = |flow: &Value| {
+        let said = flow["waits_for"].as_str().unwrap_or_default();
+        said.contains("is disabled: it loses machines") && said.ends_with("an operator has to act)")
+    };
+    stack.service.flow(&first_flow, "says that its plugin is disabled", says).await.unwrap();
+    // A new create waits, too. The first one is handed over; the second goes on by itself once the plugin is enabled.
+    let (second, second_flow) = stack.create("second", "small").await.unwrap();
+    stack.service.flow(&second_flow, "says it as well", says).await.unwrap();
+    let log = stack.sim.log(0).await.unwrap().len();
+
+    let other = repacked("valence-redfish", "0.1.1", stack.folder.path()).unwrap();
+    let new = api.upload("/v1/plugins", other).await.unwrap().ok().unwrap()["digest"].as_str().unwrap().to_owned();
+    api.post("/v1/backends/pod-a/swap", &json!({"digest": new})).await.unwrap().ok().unwrap();
+    let to = json!({"plugin": new, "reason": "the new one does not"});
+    api.post(&format!("/v1/flows/{first_flow}/hand-over"), &to).await.unwrap().ok().unwrap();
+    stack.service.instance_in(&first, "active").await.unwrap();
+    let called = stack.sim.log(0).await.unwrap();
+    let by_old = called[log..]
+        .iter()
+        .filter(|entry| entry["user_agent"].as_str().is_some_and(|agent| agent.contains("valence-redfish@0.1.0")));
+    assert_eq!(by_old.count(), 0, "a disabled plugin asked nothing");
+    let back = json!({"reason": "it was the network"});
+    let refused = api.post("/v1/backends/pod-a/swap", &json!({"digest": old})).await.unwrap();
+    assert_eq!((refused.status, &refused.body["code"]), (409, &json!("plugin-disabled")));
+    api.post(&format!("/v1/plugins/{old}/enable"), &back).await.unwrap().ok().unwrap();
+    stack.service.instance_in(&second, "active").await.unwrap();
+    for id in [&first, &second] {
+        stack.delete_and_wait(id).await.unwrap();
+    }
+    assert_eq!(stack.sim.left_behind().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_disabled_plugin_stays_so_over_a_restart_and_an_older_one_than_its_floor_is_not_bound() {
+    let stack = Stack::start().await.unwrap();
+    let old = stack.service.digest("valence-redfish").await.unwrap();
+    let other = repacked("valence-redfish", "0.2.0", stack.folder.path()).unwrap();
+    let api = &stack.service.api;
+    let new = api.upload("/v1/plugins", other).await.unwrap().ok().unwrap()["digest"].as_str().unwrap().to_owned();
+    let disable = json!({"reason": "it loses machines"});
+    api.post(&format!("/v1/plugins/{new}/disable"), &disable).await.unwrap().ok().unwrap();
+    let stack = stack.restart().await.unwrap();
+    let api = &stack.service.api;
+    let code = async |digest: &str| {
+        let answer = api.post("/v1/backends/pod-a/swap", &json!({ "digest": digest })).await.unwrap();
+        (answer.status, answer.body["code"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(code(&new).await, (409, "plugin-disabled".into()));
+    api.post(&format!("/v1/plugins/{new}/enable"), &disable).await.unwrap().ok().unwrap();
+    assert_eq!(code(&new).await.0, 200);
+    let floor = json!({"version": "0.2.0", "reason": "0.1 leaks"});
+    api.put("/v1/plugin-floors/valence-redfish", &floor).await.unwrap().ok().unwrap();
+    assert_eq!(code(&old).await, (409, "plugin-below-floor".into()));
+    let deny = json!({"reason": "0.1 leaks"});
+    api.delete("/v1/plugin-floors/valence-redfish").await.unwrap().ok().unwrap();
+    api.post(&format!("/v1/plugins/{old}/deny"), &deny).await.unwrap().ok().unwrap();
+    assert_eq!(code(&old).await, (409, "plugin-denied".into()));
+}

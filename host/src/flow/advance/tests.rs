@@ -151,3 +151,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_plugin_that_is_stopped_costs_no_try_unless_a_call_was_cut() {
+    let stopped = |tried| Outcome::Stopped { fault: Fault::new(FaultKind::Stopped, "it is disabled"), tried };
+    for phase in [Phase::Forward, Phase::Backward] {
+        let position = at(phase, 1, 5);
+        assert_eq!(next(position, &stopped(false), Signals::default()).position, position);
+        assert_eq!(next(position, &stopped(true), Signals::default()).position, at(phase, 1, 6));
+    }
+    let cancelled = Signals { cancelled: true, ..Signals::default() };
+    assert_eq!(next(at(Phase::Forward, 1, 1), &stopped(false), cancelled).position.phase, Phase::Backward);
+    let overdue = Signals { overdue: true, ..Signals::default() };
+    let turned = next(at(Phase::Forward, 1, 1), &stopped(false), overdue);
+    assert!(turned.fault.is_some_and(|fault| fault.message.contains("it is disabled")));
+}

@@ -242,7 +242,7 @@ impl Play {
         loop {
             let flows = life.store.flows(None, None, 10).await.unwrap();
             let running: Vec<_> = flows.iter().filter(|flow| flow.position.phase.runs()).collect();
-            let due = life.store.due_flows(self.clock.now(), 10, &[]).await.unwrap();
+            let due = life.store.due_flows(self.clock.now(), 10, &[], &[]).await.unwrap();
             if life.store.flows(None, None, 10).await.unwrap() != flows {
                 continue;
             }

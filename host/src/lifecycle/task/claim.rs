@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Undo, call, failed, intend, intended, settle};
+use super::{Undo, call, intend, intended, settle, told, uncalled};
 use crate::driver::Drivers;
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
@@ -40,9 +40,10 @@ impl Task<Create> for Claim {
             Ok(holding) => holding,
             Err(outcome) => return outcome,
         };
+        cx.pinned(holding.revision);
         let claimer = match self.drivers.claimer(holding.revision).await {
             Ok(claimer) => claimer,
-            Err(fault) => return failed(fault),
+            Err(fault) => return uncalled(fault),
         };
         cx.calls(holding.backend.as_str(), claimer.plugin());
         cx.budget(claimer.budget("claim"));
@@ -53,6 +54,7 @@ impl Task<Create> for Claim {
         }
         let want = create.order.shape_to_claim();
         let answer = claimer.claim(call(cx, None), &holding.mark, &want, &exclude).await;
+        told(cx, holding.revision, &answer);
         let outcome = settle(cx, answer, |cx, node| {
             cx.note(format!("claimed {}", node.handle));
             cx.also(Effect::Hold {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Undo, call, failed, intend, intended, settle};
+use super::{Undo, call, intend, intended, settle, told, uncalled};
 use crate::driver::Drivers;
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
@@ -40,14 +40,16 @@ impl Task<Create> for Compose {
             Ok(holding) => holding,
             Err(outcome) => return outcome,
         };
+        cx.pinned(holding.revision);
         let composer = match self.drivers.composer(holding.revision).await {
             Ok(composer) => composer,
-            Err(fault) => return failed(fault),
+            Err(fault) => return uncalled(fault),
         };
         cx.calls(holding.backend.as_str(), composer.plugin());
         cx.budget(composer.budget("compose"));
         let want = create.order.shape_for(&holding.backend);
         let answer = composer.compose(call(cx, None), &holding.mark, &want).await;
+        told(cx, holding.revision, &answer);
         settle(cx, answer, |cx, node| {
             cx.note(format!("composed as {}", node.handle));
             cx.also(Effect::Hold {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Undo, call, failed, intend, intended, settle};
+use super::{Undo, call, intend, intended, settle, told, uncalled};
 use crate::driver::{DeployOrder, Drivers};
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
@@ -43,9 +43,10 @@ impl Task<Create> for Deploy {
             Ok(holding) => holding,
             Err(outcome) => return outcome,
         };
+        cx.pinned(holding.revision);
         let deployer = match self.drivers.deployer(holding.revision).await {
             Ok(deployer) => deployer,
-            Err(fault) => return failed(fault),
+            Err(fault) => return uncalled(fault),
         };
         cx.calls(holding.backend.as_str(), deployer.plugin());
         cx.budget(deployer.budget("deploy"));
@@ -58,6 +59,7 @@ impl Task<Create> for Deploy {
             networks: create.order.networks.get(&holding.backend).cloned().unwrap_or_default(),
         };
         let answer = deployer.deploy(call(cx, None), &holding.mark, &order).await;
+        told(cx, holding.revision, &answer);
         settle(cx, answer, |cx, deployed| {
             cx.note(if create.order.adopting { "taken over as it runs" } else { "active" });
             cx.also(Effect::Hold {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Undo, call, failed, intend, intended, settle};
+use super::{Undo, call, intend, intended, settle, told, uncalled};
 use crate::driver::Drivers;
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
@@ -43,14 +43,16 @@ impl Task<Create> for Enroll {
             Ok(holding) => holding,
             Err(outcome) => return outcome,
         };
+        cx.pinned(holding.revision);
         let enroller = match self.drivers.enroller(holding.revision).await {
             Ok(enroller) => enroller,
-            Err(fault) => return failed(fault),
+            Err(fault) => return uncalled(fault),
         };
         cx.calls(holding.backend.as_str(), enroller.plugin());
         cx.budget(enroller.budget("enroll"));
         let access_of = create.composer(cx.at.round).cloned();
         let answer = enroller.enroll(call(cx, access_of), &holding.mark, &made).await;
+        told(cx, holding.revision, &answer);
         settle(cx, answer, |cx, node| {
             cx.note(format!("enrolled as {}", node.handle));
             cx.also(Effect::Hold {

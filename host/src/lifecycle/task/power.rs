@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{call, failed};
+use super::{call, failed, heard, uncalled};
 use crate::driver::{Call, Doing, Drivers, PowerWish};
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::power::Power;
@@ -55,14 +55,15 @@ impl Task<Power> for SetPower {
         else {
             return Outcome::Fail(Fault::new(FaultKind::Rejected, "nothing is deployed on this instance"));
         };
+        cx.pinned(holding.revision);
         let deployer = match self.drivers.deployer(holding.revision).await {
             Ok(deployer) => deployer,
-            Err(fault) => return failed(fault),
+            Err(fault) => return uncalled(fault),
         };
         cx.calls(holding.backend.as_str(), deployer.plugin());
         cx.budget(deployer.budget("set-power"));
-        let answer = deployer.set_power(call(cx, None), &handle, power.wish).await;
-        cx.saw(answer.exchanges);
+        let mut answer = deployer.set_power(call(cx, None), &handle, power.wish).await;
+        heard(cx, holding.revision, &mut answer);
         power.was_asked |= answer.result.is_ok();
         match answer.result {
             Ok(Doing::Done(_)) => Outcome::Done,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::failed;
+use super::{failed, heard, told, uncalled};
 use crate::driver::{Answer, Call, Doing, Drivers, Presence};
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
@@ -94,6 +94,7 @@ impl Undo {
             Ok(Some(above)) => return Outcome::Fail(stands_on(&undone.holding, &above)),
             Err(error) => return Outcome::retry(format!("the store did not say what stands on it: {error}")),
         }
+        cx.pinned(undone.revision);
         let outcome = self.undo(cx, &undone, erasure).await;
         if let Outcome::Retry { fault, .. } | Outcome::Fail(fault) = &outcome {
             cx.also(Effect::Owe { holding: undone.holding.id, fault: fault.clone() });
@@ -140,11 +141,11 @@ impl Undo {
             Some(Stage::Undoing(checkpoint)) => Some(checkpoint),
             None => None,
         };
-        let answer = match self.call(cx, undone, checkpoint, erasure).await {
+        let mut answer = match self.call(cx, undone, checkpoint, erasure).await {
             Ok(answer) => answer,
-            Err(fault) => return failed(fault),
+            Err(fault) => return uncalled(fault),
         };
-        cx.saw(answer.exchanges);
+        heard(cx, undone.revision, &mut answer);
         match answer.result {
             Ok(Doing::Done(receipt)) => self.confirm(cx, undone, Word { receipt, proof: answer.proof }, erasure).await,
             Ok(Doing::Pending(pause)) => match serde_json::to_vec(&Stage::Undoing(pause.checkpoint)) {
@@ -161,9 +162,10 @@ impl Undo {
     async fn confirm(&self, cx: &mut Cx, undone: &Undone, word: Word, erasure: Erasure) -> Outcome {
         let answer = match self.find(cx, undone).await {
             Ok(answer) => answer,
-            Err(fault) => return failed(fault),
+            Err(fault) => return uncalled(fault),
         };
         cx.saw(answer.exchanges.clone());
+        told(cx, undone.revision, &answer);
         match answer.result {
             Ok(Presence::Absent) => {
                 let power = self.power(cx, undone).await;
@@ -203,7 +205,12 @@ impl Undo {
     ) -> Result<Answer<Doing<Map<String, Value>>>, Fault> {
         let Undone { holding, revision } = undone;
         if !holds(Switch::Honest(self.role)) {
-            return Ok(Answer { result: Ok(Doing::Done(Map::new())), proof: None, exchanges: Vec::new() });
+            return Ok(Answer {
+                result: Ok(Doing::Done(Map::new())),
+                proof: None,
+                broke: false,
+                exchanges: Vec::new(),
+            });
         }
         let call = self.driver_call(cx, checkpoint, holding).await;
         let backend = holding.backend.as_str();
@@ -238,7 +245,7 @@ impl Undo {
     async fn find(&self, cx: &mut Cx, undone: &Undone) -> Result<Answer<Presence>, Fault> {
         let Undone { holding, revision } = undone;
         if !holds(Switch::Find(self.role)) {
-            return Ok(Answer { result: Ok(Presence::Absent), proof: None, exchanges: Vec::new() });
+            return Ok(Answer { result: Ok(Presence::Absent), proof: None, broke: false, exchanges: Vec::new() });
         }
         let call = self.driver_call(cx, None, holding).await;
         // A call that only looks has the same budget.
