@@ -80,7 +80,9 @@ pub(super) async fn sidecar(seconds: f64) -> Result<Figures> {
     // Its standard input is a life line: the sidecar ends with it.
     let mut helper = helper("sidecar-helper").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut url = String::new();
-    BufReader::new(helper.stdout.take().context("its output")?).read_line(&mut url)?;
+    // Kept to the end: its last line is written there.
+    let mut said = BufReader::new(helper.stdout.take().context("its output")?);
+    said.read_line(&mut url)?;
     rustls::crypto::ring::default_provider().install_default().ok();
     let client = reqwest::Client::builder().no_proxy().build()?;
     let asked = message();
