@@ -16,7 +16,7 @@ pub struct Config {
     pub flows: Flows,
 }
 
-/// What one call of a driver may use.
+/// What one call of a driver may use, where a backend's `limits` say nothing. `model/limits.rs` has how far those may go.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     /// Calls at once; more wait in line. Each slot reserves address space, not memory.
@@ -29,6 +29,29 @@ pub struct Sandbox {
     pub wall: Duration,
     /// The most that a manifest gets.
     pub wall_max: Duration,
+    /// Elements of all tables of one instance together.
+    pub table_elements: usize,
+    /// Bytes that pass between host and guest in one host call.
+    pub host_bytes: usize,
+    /// Requests, bodies and streams that one call holds at once.
+    pub resources: usize,
+    /// Random bytes that a call gets at once.
+    pub random_bytes: u64,
+    /// Bytes of the headers of one request or answer.
+    pub header_bytes: usize,
+    /// Lines of log of one call; more are counted.
+    pub log_lines: u32,
+    /// Until a connection stands; until an answer's first byte, and from one piece of it to the next; a whole exchange.
+    pub connect: Duration,
+    pub first_byte: Duration,
+    pub exchange: Duration,
+    /// Requests to one endpoint at once, over all calls: BMCs freeze under more.
+    pub at_once: usize,
+    /// Requests to one endpoint in a second, over all calls; as many may come at once.
+    pub per_second: u32,
+    /// Bytes of all bodies that one call sends, and of all that it gets.
+    pub bytes_out: u64,
+    pub bytes_in: u64,
     /// Requests of one call.
     pub requests: u32,
     /// Bytes of one request's body.
@@ -51,6 +74,19 @@ impl Default for Sandbox {
             cpu_ticks: 100,
             wall: Duration::from_secs(30),
             wall_max: Duration::from_secs(300),
+            table_elements: 20_000,
+            host_bytes: 16 << 20,
+            resources: 1024,
+            random_bytes: 64 << 10,
+            header_bytes: 64 << 10,
+            log_lines: 64,
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_secs(180),
+            exchange: Duration::from_secs(300),
+            at_once: 4,
+            per_second: 500,
+            bytes_out: 4 << 20,
+            bytes_in: 64 << 20,
             requests: 64,
             request_body: 256 << 10,
             response_body: 4 << 20,

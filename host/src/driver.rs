@@ -8,6 +8,7 @@ mod answer;
 mod arguments;
 mod binding;
 mod bindings;
+mod bounds;
 mod call;
 mod claims;
 mod compile;

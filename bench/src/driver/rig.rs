@@ -102,6 +102,7 @@ impl Rig {
             sweep: SweepPolicy::default(),
             budgets: moganite::model::Budgets::default(),
             granted: None,
+            limits: moganite::model::Limits::default(),
         };
         let write = WriteRevision { revision, exclusive: vec![], after: None, at: 0 };
         Ok(self.store.write(Lane::Interactive, write).await?)

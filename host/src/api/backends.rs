@@ -24,7 +24,7 @@ use super::error::{Problem, Result};
 use super::page::{Page, Paging};
 use super::plugin_ref;
 use super::time;
-use crate::model::{Ask, Asks, Budgets, Name, Revision, RevisionId};
+use crate::model::{Ask, Asks, Budgets, Limits, Name, Revision, RevisionId};
 use crate::store::Written;
 use trial::TrialView;
 
@@ -89,6 +89,9 @@ struct BackendView {
     /// Seconds that verbs may take here, where the flavor says nothing.
     #[schema(value_type = BTreeMap<String, u64>)]
     budgets: Budgets,
+    /// What its plugin's calls may use otherwise than usual.
+    #[schema(value_type = Object)]
+    limits: Limits,
     /// Requests that the plugin may send; null: all that it asks for.
     #[schema(value_type = Option<Vec<Object>>)]
     requests: Option<Vec<Ask>>,
@@ -239,6 +242,7 @@ impl BackendView {
             paused: None,
             sweep: revision.sweep.as_str(),
             budgets: revision.budgets,
+            limits: revision.limits,
             requests: revision.granted.and_then(|granted| granted.requests),
             asks: None,
             denied: None,

@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::lifecycle::{Granting, Requests};
-use crate::model::{Access, Ask, Auth, Budgets, Digest, Endpoint, Grant, Name, Revision, RevisionId, SweepPolicy, Tls};
+use crate::model::{
+    Access, Ask, Auth, Budgets, Digest, Endpoint, Grant, Limits, Name, Revision, RevisionId, SweepPolicy, Tls,
+};
 
 /// What an operator writes.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -37,6 +39,11 @@ pub(super) struct BindingBody {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, u64>)]
     pub(super) budgets: Budgets,
+    /// What one call may use and how hard endpoints are leaned on, otherwise than usual: `cpu_ms`, `wall_ms`, `memory_mib`, `requests`,
+    /// `bytes_out`, `bytes_in`, `at_once`, `per_second` and more; a value out of range is refused with the range.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub(super) limits: Limits,
     /// Requests that the plugin may send, each with endpoint, methods and a path pattern, within what its manifest asks for. Left out:
     /// all that it asks for.
     #[schema(value_type = Option<Vec<Object>>)]
@@ -56,7 +63,7 @@ pub(super) struct EndpointBody {
     #[serde(default)]
     #[schema(value_type = Value)]
     auth: Auth,
-    /// `{"ca": "PEM"}`: trusted here in place of the system's.
+    /// `{"ca": "PEM", "pin": "sha256:..."}`: certificates trusted here in place of the system's; the one certificate that is taken.
     #[serde(default)]
     #[schema(value_type = Object)]
     tls: Tls,
@@ -103,6 +110,7 @@ impl BindingBody {
             sweep: self.sweep,
             budgets: self.budgets,
             granted: None,
+            limits: self.limits,
         };
         (revision, Granting { requests, more: self.grant })
     }

@@ -110,6 +110,7 @@ const TABLE: &[Row] = &[
     row("endpoint-url-invalid", 422, "An endpoint's URL does not fit", "give an http or https origin with a path, without query and user"),
     row("endpoint-auth-not-allowed", 422, "The manifest does not take this kind of authentication", "use one that the detail lists"),
     row("endpoint-ca-invalid", 422, "The certificates are not readable", "give PEM certificates"),
+    row("endpoint-pin-invalid", 422, "The pin is no digest", "give sha256: and 64 hex digits of the far side's certificate"),
     row("grant-invalid", 422, "The grant does not fit its place", "give what the detail names"),
     row("grant-unknown-place", 422, "The manifest declares no such place", "grant one that the detail lists"),
     // Us.

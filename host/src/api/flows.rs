@@ -18,7 +18,7 @@ use super::page::{Page, Paging};
 use super::time;
 use super::waits::WaitsView;
 use crate::lifecycle::Waits;
-use crate::model::{Direction, Event, Fault, FaultKind, Flow, FlowId, Phase};
+use crate::model::{Cause, Direction, Event, Fault, FaultKind, Flow, FlowId, Phase};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).merge(verbs::routes())
@@ -98,6 +98,10 @@ pub(super) struct FaultView {
     #[schema(value_type = String)]
     kind: FaultKind,
     message: String,
+    /// What ended the driver's call where the host did, such as limit-cpu, limit-wall, trap, denied, bad-claim, no-proof.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<Cause>,
 }
 
 /// The project's flows, newest first; for an operator those of all projects.
@@ -211,7 +215,7 @@ impl TaskView {
 }
 
 impl From<Fault> for FaultView {
-    fn from(Fault { kind, message, .. }: Fault) -> Self {
-        Self { kind, message }
+    fn from(Fault { kind, message, cause, .. }: Fault) -> Self {
+        Self { kind, message, cause }
     }
 }

@@ -143,6 +143,15 @@ async fn metrics(_: Operator, State(app): State<App>) -> Result<impl IntoRespons
         let labels = [("backend", backend.as_str()), ("plugin", &plugin)];
         text.sample("moganite_gate_denied_total", &labels, denied.count);
     }
+    text.family(
+        "moganite_driver_calls_ended_total",
+        "counter",
+        "Calls of drivers since the start, by backend, plugin and what ended them.",
+    );
+    for (((backend, plugin), cause), n) in app.drivers().ended() {
+        let labels = [("backend", backend.as_str()), ("plugin", &plugin), ("cause", cause)];
+        text.sample("moganite_driver_calls_ended_total", &labels, n);
+    }
     text.family("moganite_store_commits_total", "counter", "Commits of the database since the start.");
     text.sample("moganite_store_commits_total", &[], store.commits());
     text.family("moganite_http_requests_total", "counter", "Requests answered since the start.");

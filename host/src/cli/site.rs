@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::Failed;
 use super::client::Client;
-use crate::model::{Ask, Budgets, Endpoint, Erase, Image, Name, Network, Route, Shape, SweepPolicy};
+use crate::model::{Ask, Budgets, Endpoint, Erase, Image, Limits, Name, Network, Route, Shape, SweepPolicy};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -60,6 +60,8 @@ struct Backend {
     budgets: Budgets,
     #[serde(default)]
     requests: Option<Vec<Ask>>,
+    #[serde(default)]
+    limits: Limits,
 }
 
 /// A quota as it is written.
@@ -218,7 +220,7 @@ fn whole<T: DeserializeOwned + Serialize>(item: Value) -> anyhow::Result<Value> 
 fn written(kind: Kind, shown: Value) -> Value {
     let fields: &[_] = match kind {
         Kind::Backend => {
-            &["name", "digest", "settings", "endpoints", "access", "grants", "sweep", "budgets", "requests"]
+            &["name", "digest", "settings", "endpoints", "access", "grants", "sweep", "budgets", "requests", "limits"]
         }
         Kind::Quota => &["project", "instances"],
         Kind::Network | Kind::Image | Kind::Flavor => return shown,

@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use super::egress::{Base, certificates};
+use super::egress::{Base, certificates, check_pin};
 use super::manifest::{DEEPEST, depth};
 use super::{Refusal, text};
 use crate::model::{Auth, Grant, Manifest, Revision, Value};
@@ -89,6 +89,9 @@ fn endpoints(manifest: &Manifest, revision: &Revision) -> Result<(), Refusal> {
         }
         if let Some(pem) = &endpoint.tls.ca {
             certificates(pem).map_err(|why| Refusal::new("endpoint-ca-invalid", format!("endpoint {name}: {why}")))?;
+        }
+        if let Some(pin) = &endpoint.tls.pin {
+            check_pin(pin).map_err(|why| Refusal::new("endpoint-pin-invalid", format!("endpoint {name}: {why}")))?;
         }
     }
     Ok(())
@@ -198,6 +201,7 @@ mod tests {
             sweep: SweepPolicy::default(),
             budgets: crate::model::Budgets::default(),
             granted: None,
+            limits: crate::model::Limits::default(),
         }
     }
 
@@ -240,6 +244,10 @@ mod tests {
             refused(|r| r.endpoints.get_mut("ironic").unwrap().tls.ca = Some("no pem".into())).0,
             "endpoint-ca-invalid"
         );
+        for pin in ["", "12", "sha256:12", "SHA256:00"] {
+            let (code, _) = refused(|r| r.endpoints.get_mut("ironic").unwrap().tls.pin = Some(pin.into()));
+            assert_eq!(code, "endpoint-pin-invalid", "{pin}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::answer::Answer;
 use super::bindings::types;
+use super::bounds::Bounds;
 use super::claims::{self, Reader};
 use super::egress::{Book, Gate, is_like};
 use super::library::Library;
@@ -19,7 +20,7 @@ use super::limits::{self, Limit, Speaker, State};
 use super::load::Loaded;
 use super::plugins::Plugin;
 use super::{Doing, Observed, Page, Presence, text};
-use crate::model::{Exchange, Fault, FaultKind, Invalid, Name, OperationId, Proof, Proofs, Revision};
+use crate::model::{Cause, Exchange, Fault, FaultKind, Invalid, Name, OperationId, Proof, Proofs, Revision};
 
 /// Characters of stderr that stand in a fault: a panic's message and place.
 const LAST_WORDS: usize = 400;
@@ -87,10 +88,11 @@ impl Target {
         T: Settled,
         F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
     {
-        let book = Arc::new(Book::limited(self.shared.sandbox.requests));
-        let wall = self.wall(role, verb);
+        let bounds = Bounds::of(&self.shared.sandbox, &self.revision.limits);
+        let book = Arc::new(Book::limited(&bounds));
+        let wall = bounds.wall(by_verb(&self.plugin.manifest.wall_ms, role, verb).copied());
         let result = {
-            let told = self.told(verb, call, wall, &book, work);
+            let told = self.told(verb, call, wall, &bounds, &book, work);
             #[expect(
                 clippy::disallowed_methods,
                 reason = "the one limit on true time: a driver's call, waits included"
@@ -99,34 +101,38 @@ impl Target {
             let told = tokio::select! {
                 told = timed => told,
                 why = self.shared.until_stopped(&self.plugin.digest) => {
-                    Ok(Err(Fault::new(FaultKind::Stopped, format!("the call was cut: {} {why}", self.label())).into()))
+                    let message = format!("the call was cut: {} {why}", self.label());
+                    Ok(Err(Fault::new(FaultKind::Stopped, message).by(Cause::Stopped).into()))
                 }
             };
             told.unwrap_or_else(|_| {
                 let ms = wall.as_millis();
                 let message = format!("{} took longer than the {ms} ms that {verb} has", self.label());
-                Err(Fault::new(FaultKind::Retry, message).into())
+                Err(Fault::new(FaultKind::Retry, message).by(Cause::LimitWall).into())
             })
         };
         let exchanges = book.exchanges();
         let result = result
             .and_then(|told| {
-                read(Reader { text: self.shared.sandbox.text }, told).map_err(|invalid| {
+                read(Reader { text: bounds.text }, told).map_err(|invalid| {
                     self.broken(
                         verb,
                         &format!("answered what no driver may: {}", text::plain(&invalid.to_string(), 500)),
                     )
+                    .by(Cause::BadClaim)
                     .into()
                 })
             })
             .and_then(|answer| Ok((self.proof(role, verb, &answer, &exchanges)?, answer)))
-            .map_err(|failure: Failure| Failure { fault: with_denials(failure.fault, &book), ..failure });
+            .map_err(|failure: Failure| Failure { fault: named(with_denials(failure.fault, &book)), ..failure });
         // Whatever the driver made of it: it goes on when the service does.
         let result = if book.has_held() {
-            Err(Fault::new(FaultKind::Retry, "a request was held back: the service is frozen or was restored").into())
+            let why = "a request was held back: the service is frozen or was restored";
+            Err(Fault::new(FaultKind::Retry, why).by(Cause::Held).into())
         } else {
             result
         };
+        self.shared.tally.end(&self.revision.backend, self.label(), ended(&result));
         match result {
             Ok((proof, answer)) => Answer { result: Ok(answer), exchanges, broke: false, proof },
             Err(Failure { fault, broke }) => Answer { result: Err(fault), exchanges, broke, proof: None },
@@ -143,6 +149,7 @@ impl Target {
         verb: &'static str,
         call: Call,
         wall: Duration,
+        bounds: &Bounds,
         book: &Arc<Book>,
         work: impl FnOnce(Store<State>, types::Context) -> F,
     ) -> Result<W, Failure>
@@ -156,7 +163,7 @@ impl Target {
             plugin: self.label().to_owned(),
             operation: call.operation.to_string(),
         };
-        let egress = self.egress(&call, book.clone()).await?;
+        let egress = self.egress(&call, bounds, book.clone()).await?;
         let context = types::Context {
             operation: call.operation.0,
             attempt: call.attempt,
@@ -164,32 +171,21 @@ impl Target {
             settings: serde_json::Value::Object(self.revision.settings.clone()).to_string(),
             checkpoint: call.checkpoint,
         };
-        let (store, stderr) = limits::store(
-            &self.shared.engine,
-            &self.shared.sandbox,
-            self.shared.clock.clone(),
-            Gate(Arc::new(egress)),
-            speaker,
-        );
+        let (store, stderr) =
+            limits::store(&self.shared.engine, bounds, self.shared.clock.clone(), Gate(Arc::new(egress)), speaker);
         match work(store, context).await {
             Ok(Ok(told)) => Ok(told),
             Ok(Err(fault)) => Err(Failure { fault: claims::fault(fault), broke: false }),
             Err(error) => {
-                let (kind, why) = verdict(&error);
+                let ((kind, why), cause) = (verdict(&error), cause(&error));
                 let words = text::tail(&String::from_utf8_lossy(&stderr.contents()), LAST_WORDS);
                 let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
                 let error = text::plain(&format!("{error:#}"), 4_000);
                 tracing::warn!(plugin = self.label(), verb, error, "a driver's call broke");
-                Err(Fault::new(kind, format!("{} broke in {verb}: {why}{words}", self.label())).into())
+                let message = format!("{} broke in {verb} ({cause}): {why}{words}", self.label());
+                Err(Fault::new(kind, message).by(cause).into())
             }
         }
-    }
-
-    fn wall(&self, role: &str, verb: &str) -> Duration {
-        let sandbox = &self.shared.sandbox;
-        let asked =
-            by_verb(&self.plugin.manifest.wall_ms, role, verb).map_or(sandbox.wall, |ms| Duration::from_millis(*ms));
-        asked.min(sandbox.wall_max)
     }
 
     /// A done that the manifest wants proven is believed only when the gate saw the proof in this call.
@@ -211,7 +207,7 @@ impl Target {
         };
         let wanted: Vec<_> = proofs.iter().map(wanted).collect();
         let why = format!("said done without the exchange that proves it: {}", wanted.join(", or "));
-        Err(self.broken(verb, &why))
+        Err(self.broken(verb, &why).by(Cause::NoProof))
     }
 
     fn broken(&self, verb: &str, why: &str) -> Fault {
@@ -255,14 +251,58 @@ fn verdict(error: &wasmtime::Error) -> (FaultKind, String) {
     (FaultKind::Broken, format!("the host ended it: {}", text::plain(&root, 300)))
 }
 
-/// A fault in whose call the gate denied something says so: it is often the cause.
+/// The word for what [`verdict`] has in sentences.
+fn cause(error: &wasmtime::Error) -> Cause {
+    match error.downcast_ref::<Limit>() {
+        Some(Limit::Cpu(_)) => return Cause::LimitCpu,
+        Some(Limit::Memory { .. }) => return Cause::LimitMemory,
+        Some(Limit::Tables { .. }) => return Cause::LimitTables,
+        None => {}
+    }
+    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+        Cause::NoRoom
+    } else if error.downcast_ref::<I32Exit>().is_some() {
+        Cause::Exit
+    } else if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
+        // wasmtime has no type for it.
+        Cause::LimitHostBytes
+    } else if error.downcast_ref::<Trap>().is_some() {
+        Cause::Trap
+    } else {
+        Cause::Host
+    }
+}
+
+/// A fault in whose call the gate denied or ended something says so: it is often the cause.
 fn with_denials(fault: Fault, book: &Book) -> Fault {
-    match book.denied() {
-        None => fault,
-        Some((count, first)) => {
+    let over = book.over();
+    let fault = match (over, book.denied()) {
+        (None, None) => return fault,
+        (_, Some((count, first))) => {
             let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
             Fault { message: format!("{} (the gate denied {first}{more})", fault.message), ..fault }
         }
+        (Some(over), None) => Fault { message: format!("{} (the gate: {over})", fault.message), ..fault },
+    };
+    let cause = fault.cause.or(over).unwrap_or(Cause::Denied);
+    fault.by(cause)
+}
+
+/// The timeline has a fault's message alone, so the word of its cause is in it.
+fn named(fault: Fault) -> Fault {
+    match fault.cause {
+        Some(cause) if !fault.message.contains(cause.as_str()) => {
+            Fault { message: format!("{} ({cause})", fault.message), ..fault }
+        }
+        _ => fault,
+    }
+}
+
+/// For the count of calls: done or pending is `answered`, what the driver said itself `said`.
+fn ended<T>(result: &Result<T, Failure>) -> &'static str {
+    match result {
+        Ok(_) => "answered",
+        Err(Failure { fault, .. }) => fault.cause.map_or("said", Cause::as_str),
     }
 }
 
@@ -280,6 +320,9 @@ mod tests {
         assert!(why.contains("73400320") && why.contains("67108864"), "{why}");
         let (_, why) = say(Limit::Cpu(Duration::from_secs(1)).into());
         assert!(why.contains("1000 ms of CPU"), "{why}");
+        assert_eq!(cause(&Limit::Tables { asked: 2, allowed: 1 }.into()), Cause::LimitTables);
+        assert_eq!(cause(&Trap::StackOverflow.into()), Cause::Trap);
+        assert_eq!(cause(&wasmtime::Error::msg("odd")), Cause::Host);
         let (_, why) = say(Trap::UnreachableCodeReached.into());
         assert_eq!(why, "it crashed");
         let (_, why) = say(wasmtime::Error::msg("odd\nthing"));

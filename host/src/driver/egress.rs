@@ -6,12 +6,14 @@
 
 mod address;
 mod book;
+mod bucket;
 mod capture;
 mod certificate;
 mod echoes;
 mod headers;
 mod line;
 mod patterns;
+mod pin;
 mod placeholder;
 mod places;
 mod reach;
@@ -20,6 +22,7 @@ mod url;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -33,6 +36,7 @@ pub(super) use echoes::Echoes;
 pub(super) use headers::{may_bring_session, may_hold_value};
 pub(super) use line::{Line, Lines, certificates};
 pub(super) use patterns::is_like;
+pub(super) use pin::check_pin;
 pub(super) use places::{Open, Places, With};
 pub(super) use reach::reach;
 pub use reach::{Reached, Unreached};
@@ -79,6 +83,8 @@ pub(super) struct Egress {
     pub(super) requests: u32,
     pub(super) request_body: usize,
     pub(super) response_body: usize,
+    /// A whole exchange.
+    pub(super) exchange: Duration,
     pub(super) clock: Clock,
     pub(super) book: Arc<Book>,
     /// Somebody froze the service: what changes something is held back.
@@ -229,6 +235,10 @@ impl Egress {
             .map_err(|_| Stop::Failed(Error::HttpRequestBodySize(Some(limit as u64))))?;
         let body = self.places.fill_body(at, body.to_bytes().into(), ring)?;
 
+        if !self.book.sends(body.len()) {
+            return Err(Stop::Failed(Error::HttpRequestBodySize(Some(body.len() as u64))));
+        }
+
         let mut outgoing = headers::outgoing(&parts.headers);
         for name in filled.keys() {
             outgoing.remove(name);
@@ -237,6 +247,7 @@ impl Egress {
 
         // Closed never, so waiting cannot fail; the call's wall time bounds it.
         let _turn = bound.line.turns.acquire().await.map_err(|_| Stop::Failed(Error::ConnectionLimitReached))?;
+        bound.line.bucket.take(&self.clock).await;
         let mut sending = bound
             .line
             .client
@@ -247,9 +258,8 @@ impl Egress {
         if let Some((username, password)) = &bound.basic {
             sending = sending.basic_auth(username, Some(password.reveal()));
         }
-        if let Some(limit) = options.and_then(|options| options.first_byte_timeout) {
-            sending = sending.timeout(limit);
-        }
+        let own = options.and_then(|options| options.first_byte_timeout);
+        sending = sending.timeout(own.map_or(self.exchange, |own| own.min(self.exchange)));
         let began = self.clock.now();
         self.may_die("before the request", at);
         let answer = sending.send().await.map_err(|error| Stop::Failed(failure(endpoint, &error)))?;
@@ -345,6 +355,9 @@ impl Egress {
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| failure(endpoint, &error))? {
             if body.len() + chunk.len() > self.response_body {
+                return Err(too_large());
+            }
+            if !self.book.gets(chunk.len()) {
                 return Err(too_large());
             }
             body.extend_from_slice(&chunk);

@@ -11,6 +11,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllo
 use super::bindings::log;
 use super::limits::State;
 use crate::config::Sandbox;
+use crate::model::Limits;
 
 /// How often running components are interrupted, to count their CPU time and to let others run.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -19,7 +20,7 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 pub(super) const CORE_INSTANCES: u32 = 60;
 pub(super) const TABLES: u32 = 60;
 pub(super) const MEMORIES: u32 = 4;
-pub(super) const TABLE_ELEMENTS: usize = 20_000;
+const TABLE_ELEMENTS: usize = 20_000;
 
 /// The engine of the service, with its ticker. Compiles nothing by itself.
 pub(super) fn serving(sandbox: &Sandbox) -> anyhow::Result<Engine> {
@@ -70,7 +71,7 @@ fn settings(sandbox: &Sandbox) -> Config {
         .total_core_instances(slots.saturating_mul(8).max(CORE_INSTANCES))
         .total_memories(slots.saturating_mul(MEMORIES))
         .total_tables(slots.saturating_mul(8).max(TABLES))
-        .max_memory_size(sandbox.memory)
+        .max_memory_size(sandbox.memory.max((Limits::MOST_MEMORY_MIB as usize) << 20))
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::bounds::Bounds;
 use super::call::{Call, Target};
 use super::egress::{Book, Bound, Echoes, Egress, Open, Places, With};
 use super::secrets::Secret;
@@ -15,15 +16,14 @@ use crate::model::{Access, Auth, Fault, FaultKind, Name, Value};
 
 impl Target {
     /// What the operator bound, with the secrets as they are now.
-    pub(super) async fn egress(&self, call: &Call, book: Arc<Book>) -> Result<Egress, Fault> {
-        let sandbox = &self.shared.sandbox;
+    pub(super) async fn egress(&self, call: &Call, bounds: &Bounds, book: Arc<Book>) -> Result<Egress, Fault> {
         let mut echoes = Echoes::default();
         let mut endpoints = BTreeMap::new();
         for (name, endpoint) in &self.revision.endpoints {
             let unbound = |why: String| {
                 Fault::new(FaultKind::Broken, format!("endpoint {name} of {}: {why}", self.revision.backend))
             };
-            let line = self.shared.lines.line(endpoint).map_err(unbound)?;
+            let line = self.shared.lines.line(endpoint, bounds.pace).map_err(unbound)?;
             let basic = match &endpoint.auth {
                 Auth::None => None,
                 Auth::Basic { username, password_secret } => {
@@ -52,9 +52,10 @@ impl Target {
                 manifest.title(),
                 self.plugin.digest.short()
             ),
-            requests: sandbox.requests,
-            request_body: sandbox.request_body,
-            response_body: sandbox.response_body,
+            requests: bounds.requests,
+            request_body: bounds.request_body,
+            response_body: bounds.response_body,
+            exchange: bounds.pace.exchange,
             clock: self.shared.clock.clone(),
             book,
             shared: self.shared.clone(),

@@ -12,21 +12,16 @@ use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::bindings::log;
+use super::bounds::Bounds;
 use super::egress::Gate;
-use super::engine::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, TICK};
+use super::engine::{CORE_INSTANCES, MEMORIES, TABLES, TICK};
 use super::text;
 use crate::clock::Clock;
-use crate::config::Sandbox;
 
-/// Lines of log that one call may emit, and characters of one line.
-const LOG_LINES: u32 = 64;
+/// Characters of one line of log.
 const LOG_LINE: usize = 512;
 /// Bytes of stderr that are kept: where a panic says what it was.
 const STDERR: usize = 16 << 10;
-/// Bytes that the guest may hand to the host in one host call, and get back in results.
-const HOSTCALL: usize = 16 << 20;
-/// Resources (requests, bodies, streams) that one call may hold at once.
-const RESOURCES: usize = 1024;
 
 /// A limit that a call ran into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +52,7 @@ pub(super) struct State {
     ticks: u64,
     speaker: Speaker,
     lines: u32,
+    lines_allowed: u32,
 }
 
 /// Sums what grows: wasmtime's own limits are per memory and per table.
@@ -64,12 +60,13 @@ struct Space {
     memory: usize,
     memory_allowed: usize,
     elements: usize,
+    elements_allowed: usize,
 }
 
 /// A fresh store. What the guest writes to stderr is in the pipe, also after the store is gone.
 pub(super) fn store(
     engine: &Engine,
-    sandbox: &Sandbox,
+    bounds: &Bounds,
     clock: Clock,
     gate: Gate,
     speaker: Speaker,
@@ -81,18 +78,22 @@ pub(super) fn store(
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
-        .max_random_size(64 << 10)
+        .max_random_size(bounds.random_bytes)
         .build();
     let mut http = WasiHttpCtx::new();
-    http.set_field_size_limit(64 << 10);
+    http.set_field_size_limit(bounds.header_bytes);
     let mut table = ResourceTable::new();
-    table.set_max_capacity(RESOURCES);
-    let space = Space { memory: 0, memory_allowed: sandbox.memory, elements: 0 };
-    let mut store = Store::new(engine, State { wasi, http, table, gate, space, ticks: 0, speaker, lines: 0 });
+    table.set_max_capacity(bounds.resources);
+    let (memory_allowed, elements_allowed) = (bounds.memory, bounds.table_elements);
+    let space = Space { memory: 0, memory_allowed, elements: 0, elements_allowed };
+    let mut store = Store::new(
+        engine,
+        State { wasi, http, table, gate, space, ticks: 0, speaker, lines: 0, lines_allowed: bounds.log_lines },
+    );
     store.limiter(|state| &mut state.space);
-    store.set_hostcall_fuel(HOSTCALL);
+    store.set_hostcall_fuel(bounds.host_bytes);
 
-    let allowed = sandbox.cpu_ticks;
+    let allowed = bounds.cpu_ticks;
     store.set_epoch_deadline(1);
     // Runs once per tick in which the guest was running: CPU time, not wall time. Yielding lets others run on this
     // thread.
@@ -133,8 +134,8 @@ impl ResourceLimiter for Space {
 
     fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let asked = self.elements.saturating_add(desired.saturating_sub(current));
-        if asked > TABLE_ELEMENTS {
-            return Err(Limit::Tables { asked, allowed: TABLE_ELEMENTS }.into());
+        if asked > self.elements_allowed {
+            return Err(Limit::Tables { asked, allowed: self.elements_allowed }.into());
         }
         self.elements = asked;
         Ok(true)
@@ -168,7 +169,7 @@ impl WasiHttpView for State {
 impl log::Host for State {
     fn emit(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
         self.lines = self.lines.saturating_add(1);
-        if self.lines <= LOG_LINES {
+        if self.lines <= self.lines_allowed {
             self.speaker.say(level, &text::plain(&message, LOG_LINE));
         }
         Ok(())
@@ -177,8 +178,11 @@ impl log::Host for State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        if let Some(dropped) = self.lines.checked_sub(LOG_LINES).filter(|dropped| *dropped > 0) {
-            self.speaker.say(log::Level::Warn, &format!("{dropped} more lines were dropped: a call has {LOG_LINES}"));
+        if let Some(dropped) = self.lines.checked_sub(self.lines_allowed).filter(|dropped| *dropped > 0) {
+            self.speaker.say(
+                log::Level::Warn,
+                &format!("{dropped} more lines were dropped: a call has {}", self.lines_allowed),
+            );
         }
     }
 }
@@ -204,7 +208,7 @@ mod tests {
 
     #[test]
     fn memories_are_summed_and_not_looked_at_one_by_one() {
-        let mut space = Space { memory: 0, memory_allowed: 100, elements: 0 };
+        let mut space = Space { memory: 0, memory_allowed: 100, elements: 0, elements_allowed: 9 };
         assert!(space.memory_growing(0, 60, None).is_ok());
         assert!(space.memory_growing(0, 40, None).is_ok());
         let over = space.memory_growing(40, 41, None).unwrap_err();
@@ -213,8 +217,8 @@ mod tests {
 
     #[test]
     fn tables_are_summed_too() {
-        let mut space = Space { memory: 0, memory_allowed: 100, elements: 0 };
-        assert!(space.table_growing(0, TABLE_ELEMENTS, None).is_ok());
+        let mut space = Space { memory: 0, memory_allowed: 100, elements: 0, elements_allowed: 9 };
+        assert!(space.table_growing(0, 9, None).is_ok());
         assert!(space.table_growing(0, 1, None).is_err());
     }
 }

@@ -186,6 +186,12 @@ impl Drivers {
         self.0.tally.denied()
     }
 
+    /// How many calls ended since the start, by what ended them: a [`crate::model::Cause`], `answered`, or `said` where the driver
+    /// itself said why not.
+    pub fn ended(&self) -> BTreeMap<(Pair, &'static str), u64> {
+        self.0.tally.ended()
+    }
+
     pub fn vault(&self) -> &Vault {
         &self.0.vault
     }

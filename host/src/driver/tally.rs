@@ -1,4 +1,4 @@
-//! What the gate denied since the start, for metrics and for the operator who looks at a backend.
+//! What the gate denied and how calls ended since the start, for metrics and for the operator who looks at a backend.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,11 +21,14 @@ pub type Pair = (Name, String);
 
 /// Counted by backend and plugin, of which there are only so many.
 #[derive(Debug, Default)]
-pub(super) struct Tally(Mutex<BTreeMap<Pair, Denied>>);
+pub(super) struct Tally {
+    denied: Mutex<BTreeMap<Pair, Denied>>,
+    ended: Mutex<BTreeMap<(Pair, &'static str), u64>>,
+}
 
 impl Tally {
     pub(super) fn deny(&self, backend: &Name, plugin: &str, what: &str) {
-        let mut denied = self.lock();
+        let mut denied = lock(&self.denied);
         let denied = denied.entry((backend.clone(), plugin.to_owned())).or_default();
         denied.count += 1;
         if denied.last.len() == WORDS {
@@ -35,12 +38,20 @@ impl Tally {
     }
 
     pub(super) fn denied(&self) -> BTreeMap<Pair, Denied> {
-        self.lock().clone()
+        lock(&self.denied).clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Pair, Denied>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn end(&self, backend: &Name, plugin: &str, cause: &'static str) {
+        *lock(&self.ended).entry(((backend.clone(), plugin.to_owned()), cause)).or_default() += 1;
     }
+
+    pub(super) fn ended(&self) -> BTreeMap<(Pair, &'static str), u64> {
+        lock(&self.ended).clone()
+    }
+}
+
+fn lock<T>(counts: &Mutex<T>) -> MutexGuard<'_, T> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -240,6 +240,7 @@ async fn bind(bench: &Bench, exclusive: &[&str]) {
         sweep: SweepPolicy::default(),
         budgets: crate::model::Budgets::default(),
         granted: None,
+        limits: crate::model::Limits::default(),
     };
     let exclusive = exclusive.iter().map(|verb| (*verb).to_owned()).collect();
     bench.store.write(Lane::Interactive, WriteRevision { revision, exclusive, after: None, at: 0 }).await.unwrap();

@@ -95,6 +95,7 @@ mod tests {
             sweep: SweepPolicy::default(),
             budgets: Budgets::default(),
             granted,
+            limits: crate::model::Limits::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Budgets, Digest, Granted, Name, Paused, RevisionId, SweepPolicy};
+use super::{Budgets, Digest, Granted, Limits, Name, Paused, RevisionId, SweepPolicy};
 
 /// A backend as its newest revision has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Revision {
     pub budgets: Budgets,
     /// What its plugin may do here. None: written before plugins asked, so all that its endpoints take.
     pub granted: Option<Granted>,
+    /// What its plugin's calls may use otherwise than usual.
+    pub limits: Limits,
 }
 
 /// Where the name in the driver's requests leads.
@@ -60,6 +62,9 @@ pub enum Auth {
 pub struct Tls {
     /// PEM certificates trusted for this endpoint in place of the system's.
     pub ca: Option<String>,
+    /// `sha256:` and 64 hex digits of the far side's certificate: no other is taken. Alone it is trusted as it is, whoever signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
 }
 
 /// How the machines that this backend makes are managed, as the enrolling side reaches them.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Cause;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     pub kind: FaultKind,
@@ -10,6 +12,9 @@ pub struct Fault {
     /// When to try again, where the far side said so. Unit: milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_ms: Option<u64>,
+    /// What ended the driver's call, where the host did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +42,11 @@ pub enum FaultKind {
 
 impl Fault {
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), after_ms: None }
+        Self { kind, message: message.into(), after_ms: None, cause: None }
+    }
+
+    #[must_use]
+    pub fn by(self, cause: Cause) -> Self {
+        Self { cause: Some(cause), ..self }
     }
 }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store, pauses, trials};
 use crate::model::{
-    Access, Backend, Budgets, Digest, Endpoint, Grant, Granted, Millis, Name, Paused, Revision, RevisionId, Role,
-    SweepPolicy,
+    Access, Backend, Budgets, Digest, Endpoint, Grant, Granted, Limits, Millis, Name, Paused, Revision, RevisionId,
+    Role, SweepPolicy,
 };
 use crate::switch::{Guard, Switch, holds};
 
@@ -25,6 +25,8 @@ struct Body {
     budgets: Budgets,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     granted: Option<Granted>,
+    #[serde(default, skip_serializing_if = "Limits::is_usual")]
+    limits: Limits,
 }
 
 /// Writes a revision and makes it the backend's newest. Its `id` is given here.
@@ -70,7 +72,7 @@ impl WriteRevision {
 
 /// `served`: it is the backend's newest from now on, and no canary.
 pub(super) fn insert(db: &Connection, write: &WriteRevision, served: bool) -> Result<RevisionId> {
-    let Revision { backend, digest, settings, endpoints, access, grants, sweep, budgets, granted, .. } =
+    let Revision { backend, digest, settings, endpoints, access, grants, sweep, budgets, granted, limits, .. } =
         &write.revision;
     let body = Body {
         settings: settings.clone(),
@@ -80,6 +82,7 @@ pub(super) fn insert(db: &Connection, write: &WriteRevision, served: bool) -> Re
         sweep: *sweep,
         budgets: budgets.clone(),
         granted: granted.clone(),
+        limits: limits.clone(),
     };
     db.prepare_cached(
         "INSERT INTO revision (backend, digest, exclusive, body, created_at, served) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -181,5 +184,6 @@ pub(super) fn read_revision(row: &Row<'_>) -> Result<Revision> {
         sweep: body.sweep,
         budgets: body.budgets,
         granted: body.granted,
+        limits: body.limits,
     })
 }

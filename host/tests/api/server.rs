@@ -78,6 +78,7 @@ impl Server {
             sweep: SweepPolicy::default(),
             budgets: moganite::model::Budgets::default(),
             granted: None,
+            limits: moganite::model::Limits::default(),
         };
         let write = WriteRevision { revision, exclusive: Vec::new(), after: None, at: 1 };
         self.store.write(Lane::Interactive, write).await.unwrap();

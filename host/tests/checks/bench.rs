@@ -80,6 +80,7 @@ impl Bench {
             sweep: SweepPolicy::default(),
             budgets: Budgets::default(),
             granted: None,
+            limits: moganite::model::Limits::default(),
         };
         let write = WriteRevision { revision, exclusive: vec!["compose".into()], after, at: 0 };
         self.store.write(Lane::Interactive, write).await

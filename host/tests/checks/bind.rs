@@ -93,6 +93,7 @@ fn bind(
         sweep: SweepPolicy::default(),
         budgets: Budgets::default(),
         granted: None,
+        limits: moganite::model::Limits::default(),
     };
     world.run("binding", world.lifecycle().bind(revision, None, Granting::default())).unwrap().unwrap();
 }

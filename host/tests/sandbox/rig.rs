@@ -129,6 +129,7 @@ impl Rig {
             grants: self.plugin.manifest.places.iter().map(granted).collect(),
             sweep: SweepPolicy::default(),
             budgets: moganite::model::Budgets::default(),
+            limits: moganite::model::Limits::default(),
             granted: Some(Granted { asks: Asks::of(&self.plugin.manifest), requests: None }),
         }
     }

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use scenarios::Stack;
+use scenarios::{Http, Stack};
 use serde_json::{Value, json};
 
 /// Exit code and answer.
@@ -48,4 +48,32 @@ async fn a_backend_that_works_passes_and_one_that_is_gone_says_what_to_do() {
     let check = &answer["checks"][1];
     assert!(check["said"].as_str().unwrap().contains(&closed.to_string()), "{check}");
     assert!(check["to_do"].as_str().unwrap().contains("look whether the service runs"), "{check}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_out_of_range_is_refused_with_the_range_and_one_within_is_shown() {
+    let stack = Stack::start().await.unwrap();
+    let api = &stack.service.api;
+    let now = api.get("/v1/backends/ironic-1").await.unwrap().ok().unwrap();
+    assert_eq!(now["limits"], json!({}));
+    let put = async |limits: Value| {
+        let part = |field: &str| now[field].clone();
+        let body = json!({"plugin": part("digest"), "settings": part("settings"), "endpoints": part("endpoints"),
+            "access": part("access"), "grants": part("grants"), "limits": limits});
+        Http::to(api.base()).unwrap().always("if-match", "*").put("/v1/backends/ironic-1", &body).await.unwrap()
+    };
+    for (limits, words) in [
+        (json!({"cpu_ms": 0}), "limits.cpu_ms: 10 to 60000, not 0"),
+        (json!({"at_once": 65}), "limits.at_once: 1 to 64, not 65"),
+        (json!({"cpu": 100}), "unknown field `cpu`"),
+    ] {
+        let refused = put(limits).await;
+        assert_eq!((refused.status, &refused.body["code"]), (422, &json!("invalid-field")), "{refused:?}");
+        assert!(refused.body["detail"].as_str().unwrap().contains(words), "{refused:?}");
+    }
+    let written = put(json!({"at_once": 1, "wall_ms": 60_000})).await.ok().unwrap();
+    assert_eq!(written["limits"], json!({"at_once": 1, "wall_ms": 60_000}));
+    assert_eq!(tested(&stack, "ironic-1").0, Some(0));
+    let metrics = api.text("/metrics").await.unwrap();
+    assert!(metrics.contains("moganite_driver_calls_ended_total{backend=\"ironic-1\""), "{metrics}");
 }

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::model::Exchange;
+use crate::driver::bounds::Bounds;
+use crate::model::{Cause, Exchange};
 
 /// Denied requests that are kept in words; all are counted.
 const DENIALS: usize = 16;
@@ -23,17 +24,54 @@ struct Pages {
     held: bool,
     /// Requests that the call may still send.
     left: u32,
+    /// Bytes of bodies that it may still send and get.
+    out: u64,
+    brought: u64,
+    /// The first limit of the call that a request ran into.
+    over: Option<Cause>,
 }
 
 impl Book {
-    pub(in super::super) fn limited(requests: u32) -> Self {
-        Self(Mutex::new(Pages { left: requests, ..Pages::default() }))
+    pub(in super::super) fn limited(bounds: &Bounds) -> Self {
+        let Bounds { requests, bytes_out, bytes_in, .. } = *bounds;
+        Self(Mutex::new(Pages { left: requests, out: bytes_out, brought: bytes_in, ..Pages::default() }))
+    }
+
+    /// The limit of the call, summed over its requests, that one of them ran into.
+    pub(in super::super) fn over(&self) -> Option<Cause> {
+        self.pages().over
+    }
+
+    /// False when the call may not send so many bytes more.
+    pub(super) fn sends(&self, bytes: usize) -> bool {
+        let mut pages = self.pages();
+        let left = pages.out.checked_sub(bytes as u64);
+        pages.out = left.unwrap_or(pages.out);
+        if left.is_none() {
+            pages.over.get_or_insert(Cause::LimitBytesOut);
+        }
+        left.is_some()
+    }
+
+    /// False when the call may not get so many bytes more.
+    pub(super) fn gets(&self, bytes: usize) -> bool {
+        let mut pages = self.pages();
+        let left = pages.brought.checked_sub(bytes as u64);
+        pages.brought = left.unwrap_or(0);
+        if left.is_none() {
+            pages.over.get_or_insert(Cause::LimitBytesIn);
+        }
+        left.is_some()
     }
 
     /// Written before anything is sent, so that a call that is cut has it too. None when the call has no request left.
     pub(super) fn begin(&self, exchange: Exchange) -> Option<usize> {
         let mut pages = self.pages();
-        pages.left = pages.left.checked_sub(1)?;
+        let Some(left) = pages.left.checked_sub(1) else {
+            pages.over.get_or_insert(Cause::LimitRequests);
+            return None;
+        };
+        pages.left = left;
         pages.exchanges.push(exchange);
         Some(pages.exchanges.len() - 1)
     }

@@ -1,50 +1,55 @@
-//! A far side as the operator bound it: one HTTP client per URL and trusted certificates, and how many requests at
-//! once.
+//! A far side as the operator bound it: one HTTP client per URL, trusted certificates and pace, and how many requests at
+//! once and in a second.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use reqwest::redirect;
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::Error;
 
 use super::address::{Prohibited, Vetting};
+use super::bucket::Bucket;
+use super::pin::pinned;
 use super::url::Base;
+use crate::driver::bounds::Pace;
 use crate::driver::text;
-use crate::model::Endpoint;
-
-/// Requests to one far side at once, over all calls: BMCs freeze under more.
-const AT_ONCE: usize = 4;
-const CONNECT: Duration = Duration::from_secs(10);
+use crate::model::{Endpoint, Tls};
 
 /// A far side as one operator's binding has it: where, and how many at once. Shared by all calls to it.
 pub(in super::super) struct Line {
     pub(super) base: Base,
     pub(super) client: reqwest::Client,
     pub(super) turns: Semaphore,
+    pub(super) bucket: Bucket,
 }
 
-/// The lines that are open, by URL and trusted certificates.
+/// The lines that are open, by URL, trusted certificates and pace.
 #[derive(Default)]
 pub(in super::super) struct Lines(Mutex<HashMap<Key, Arc<Line>>>);
 
-/// URL, and certificates in PEM.
-type Key = (String, Option<String>);
+/// URL, certificates in PEM, the pinned one, pace.
+type Key = (String, Option<String>, Option<String>, Pace);
 
 impl Lines {
     /// The error says what is wrong with the binding.
-    pub(in super::super) fn line(&self, endpoint: &Endpoint) -> Result<Arc<Line>, String> {
+    pub(in super::super) fn line(&self, endpoint: &Endpoint, pace: Pace) -> Result<Arc<Line>, String> {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (endpoint.url.clone(), endpoint.tls.ca.clone());
+        let Tls { ca, pin } = endpoint.tls.clone();
+        let key = (endpoint.url.clone(), ca, pin, pace);
         if let Some(line) = lines.get(&key) {
             return Ok(line.clone());
         }
         let base = Base::parse(&endpoint.url)?;
-        let client = builder(&base, endpoint.tls.ca.as_deref())?.build();
+        let client = builder(&base, &endpoint.tls)?
+            .connect_timeout(pace.connect)
+            .read_timeout(pace.first_byte)
+            .pool_max_idle_per_host(pace.at_once)
+            .build();
         let client = client.map_err(|error| format!("no HTTP client for this endpoint: {}", chain(&error)))?;
-        let line = Arc::new(Line { base, client, turns: Semaphore::new(AT_ONCE) });
+        let (turns, bucket) = (Semaphore::new(pace.at_once.max(1)), Bucket::of(pace.per_second));
+        let line = Arc::new(Line { base, client, turns, bucket });
         lines.insert(key, line.clone());
         Ok(line)
     }
@@ -52,16 +57,16 @@ impl Lines {
 
 /// Without redirects and proxies, which would walk around the binding; every address vetted; the operator's own
 /// certificates in place of the system's where there are some.
-pub(super) fn builder(base: &Base, ca: Option<&str>) -> Result<reqwest::ClientBuilder, String> {
+pub(super) fn builder(base: &Base, tls: &Tls) -> Result<reqwest::ClientBuilder, String> {
     let mut builder = reqwest::Client::builder()
         .redirect(redirect::Policy::none())
         .no_proxy()
         .referer(false)
         .retry(reqwest::retry::never())
-        .connect_timeout(CONNECT)
-        .pool_max_idle_per_host(AT_ONCE)
         .dns_resolver(Vetting { loopback: base.is_loopback() });
-    if let Some(pem) = ca {
+    if let Some(config) = pinned(tls)? {
+        builder = builder.tls_backend_preconfigured(config);
+    } else if let Some(pem) = &tls.ca {
         builder = builder.tls_certs_only(certificates(pem)?);
     } else if !base.is_https() {
         // Nothing to trust, so the system's store is not read.
@@ -122,11 +127,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::model::{Auth, Tls};
+    use crate::config::Sandbox;
+    use crate::driver::bounds::Bounds;
+    use crate::model::{Auth, Limits};
+
+    fn pace() -> Pace {
+        Bounds::of(&Sandbox::default(), &Limits::default()).pace
+    }
 
     fn bound(url: &str) -> Result<Arc<Line>, String> {
         rustls::crypto::ring::default_provider().install_default().ok();
-        Lines::default().line(&Endpoint { url: url.into(), auth: Auth::None, tls: Tls::default() })
+        Lines::default().line(&Endpoint { url: url.into(), auth: Auth::None, tls: Tls::default() }, pace())
     }
 
     async fn failed(url: &str) -> Error {
@@ -169,6 +180,9 @@ mod tests {
         rustls::crypto::ring::default_provider().install_default().ok();
         let lines = Lines::default();
         let endpoint = Endpoint { url: "http://127.0.0.1:1".into(), auth: Auth::None, tls: Tls::default() };
-        assert!(Arc::ptr_eq(&lines.line(&endpoint).unwrap(), &lines.line(&endpoint).unwrap()));
+        let line = || lines.line(&endpoint, pace()).unwrap();
+        assert!(Arc::ptr_eq(&line(), &line()));
+        let slower = Pace { at_once: 1, ..pace() };
+        assert!(!Arc::ptr_eq(&line(), &lines.line(&endpoint, slower).unwrap()));
     }
 }

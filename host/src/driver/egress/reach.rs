@@ -56,8 +56,8 @@ pub(in super::super) async fn reach(endpoint: &Endpoint, clock: &Clock) -> Resul
     if found.peek().is_none() {
         return Err(Unreached::Name(format!("{host} has none")));
     }
-    let client = line::builder(&base, endpoint.tls.ca.as_deref()).map_err(Unreached::Binding)?;
-    let client = client.tls_info(true).timeout(WITHIN).build();
+    let client = line::builder(&base, &endpoint.tls).map_err(Unreached::Binding)?;
+    let client = client.tls_info(true).connect_timeout(WITHIN).timeout(WITHIN).build();
     let client = client.map_err(|error| Unreached::Binding(chain(&error)))?;
     let began = clock.now();
     let answer = client.get(url).send().await.map_err(|error| unreached(&error))?;
@@ -100,7 +100,7 @@ mod tests {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
     use super::*;
-    use crate::model::{Auth, Tls};
+    use crate::model::{Auth, Digest, Tls};
 
     const PEM: &str = include_str!("../../../tests/far-side.pem");
     const ANSWER: &[u8] =
@@ -136,10 +136,14 @@ mod tests {
     }
 
     async fn reached(url: String, ca: Option<&str>) -> Result<Reached, Unreached> {
+        reached_with(url, Tls { ca: ca.map(str::to_owned), pin: None }).await
+    }
+
+    async fn reached_with(url: String, tls: Tls) -> Result<Reached, Unreached> {
         rustls::crypto::ring::default_provider().install_default().ok();
         let password_secret = crate::model::Name::parse("name", "unused").unwrap();
         let auth = Auth::Basic { username: "u".into(), password_secret };
-        let endpoint = Endpoint { url, auth, tls: Tls { ca: ca.map(str::to_owned) } };
+        let endpoint = Endpoint { url, auth, tls };
         reach(&endpoint, &Clock::by_hand(1_700_000_000_000)).await
     }
 
@@ -159,6 +163,24 @@ mod tests {
         assert_eq!(certificate.subject, "far side");
         let strange = reached_with(None).await;
         assert!(matches!(strange, Err(Unreached::Certificate(_))), "{strange:?}");
+    }
+
+    #[tokio::test]
+    async fn a_pinned_certificate_is_taken_and_another_is_refused_in_words() {
+        let shown = Digest::of(&CertificateDer::from_pem_slice(PEM.as_bytes()).unwrap()).to_string();
+        let other = Digest::of(b"another").to_string();
+        let reached = async |ca: Option<&str>, pin: &str| {
+            let tls = Tls { ca: ca.map(str::to_owned), pin: Some(pin.to_owned()) };
+            reached_with(format!("https://{}", far_side(true)), tls).await
+        };
+        // Whoever signed it, and where its authority is named too.
+        for ca in [None, Some(PEM)] {
+            assert_eq!(reached(ca, &shown).await.unwrap().certificate.unwrap().subject, "far side");
+            let Err(Unreached::Certificate(why)) = reached(ca, &other).await else { panic!("it was taken") };
+            assert!(why.contains(&shown) && why.contains(&other), "{why}");
+        }
+        let Err(Unreached::Binding(why)) = reached(None, "sha256:12").await else { panic!("it was taken") };
+        assert!(why.contains("64 lower-case hex digits"), "{why}");
     }
 
     #[tokio::test]

@@ -399,6 +399,7 @@ async fn bind(store: &Store) {
         sweep: SweepPolicy::default(),
         budgets: crate::model::Budgets::default(),
         granted: None,
+        limits: crate::model::Limits::default(),
     };
     let write = WriteRevision { revision, exclusive: vec!["enroll".into()], after: None, at: 0 };
     store.write(Lane::Interactive, write).await.unwrap();
