@@ -27,6 +27,7 @@ mod harden;
 #[cfg(feature = "service")]
 pub mod lifecycle;
 pub mod model;
+pub mod seal;
 pub mod store;
 #[cfg(not(any(test, feature = "testing")))]
 #[expect(dead_code, unreachable_pub, reason = "a test alone takes protections away")]

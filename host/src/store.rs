@@ -28,6 +28,7 @@ mod reader;
 mod reconcile;
 mod release;
 mod rows;
+mod sealing;
 mod secrets;
 mod sessions;
 mod site;
@@ -61,6 +62,7 @@ pub use quarantine::ClearQuarantine;
 pub use quotas::{PutQuota, RemoveQuota};
 pub use reconcile::{EndReconcile, Excuse, ForgetMissing, GoOn, Judge, KeepMissing, KeepOrphans};
 pub use release::{ReleaseStack, Released};
+pub use sealing::secret as sealed_as;
 pub use secrets::{PutSecret, PutToken, RemoveSecret, RemoveToken, Token};
 pub use sessions::PutSession;
 pub use site::SCHEMA;
@@ -70,6 +72,7 @@ pub use trouble::Trouble;
 pub use writer::{Lane, Operation};
 
 use crate::model::FlowId;
+use crate::seal::Masters;
 
 /// What a write or a read can say beside its answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -117,19 +120,35 @@ pub struct Store {
     readers: Arc<reader::Readers>,
     awake: Arc<Awake>,
     changes: tokio::sync::broadcast::Sender<FlowId>,
+    key: sealing::Key,
+    /// None: the master key was given.
+    key_file: Option<PathBuf>,
+    /// One rotation of the master key at a time.
+    rotating: Arc<tokio::sync::Mutex<()>>,
     /// Where the one snapshot goes that is made at a time.
     snapshot: Arc<Mutex<PathBuf>>,
 }
 
 impl Store {
-    /// Opens or makes `moganite.db` in the folder and brings its schema up to date.
+    /// Opens or makes `moganite.db` in the folder and brings its schema up to date. The master key is `secret.key` beside it, made at the
+    /// first start.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::open_with(folder, Masters::in_file(folder.join("secret.key")))
+    }
+
+    /// The same, with the master key from elsewhere.
+    pub fn open_with(folder: &Path, masters: Masters) -> Result<Self> {
         let path = folder.join("moganite.db");
         let mut connection = Connection::open(&path)?;
         site::prepare(&mut connection)?;
+        let key_file = masters.given.is_none().then(|| masters.file.clone());
+        let key = sealing::open(&mut connection, masters)?;
         Ok(Self {
             readers: Arc::new(reader::Readers::new(path)),
-            writer: writer::Writer::spawn(connection),
+            writer: writer::Writer::spawn(connection, key.clone()),
+            key,
+            key_file,
+            rotating: Arc::default(),
             awake: Arc::default(),
             changes: tokio::sync::broadcast::channel(1024).0,
             snapshot: Arc::new(Mutex::new(folder.join("snapshot.db"))),
@@ -165,8 +184,8 @@ impl Store {
         &self,
         query: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let readers = self.readers.clone();
-        match tokio::task::spawn_blocking(move || readers.with(query)).await {
+        let (readers, key) = (self.readers.clone(), self.key.clone());
+        match tokio::task::spawn_blocking(move || key.during(|| readers.with(query))).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::Closed),
         }

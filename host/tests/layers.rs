@@ -12,13 +12,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("archive", &["model", "config"]),
     ("failpoint", &[]),
     ("harden", &[]),
+    ("seal", &[]),
     ("switch", &["model"]),
-    ("store", &["model", "failpoint", "switch"]),
+    ("store", &["model", "failpoint", "seal", "switch"]),
     ("flow", &["model", "clock", "config", "store", "switch"]),
-    ("driver", &["model", "clock", "config", "failpoint", "harden", "store"]),
+    ("driver", &["model", "clock", "config", "failpoint", "harden", "seal", "store"]),
     ("lifecycle", &["model", "clock", "config", "archive", "store", "switch", "flow", "driver"]),
     ("api", &["model", "clock", "config", "store", "driver", "lifecycle"]),
-    ("cli", &["model", "clock", "config", "archive", "failpoint", "harden", "store", "driver", "lifecycle", "api"]),
+    (
+        "cli",
+        &["model", "clock", "config", "archive", "failpoint", "harden", "seal", "store", "driver", "lifecycle", "api"],
+    ),
 ];
 
 /// What only these rooms may name.

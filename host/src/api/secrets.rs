@@ -10,9 +10,10 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::auth::Operator;
-use super::body::{Asked, Body, Named};
+use super::body::{Asked, Body, Key, Named};
 use super::error::{Problem, Result};
 use super::page::{Page, Paging};
+use super::reason::Reason;
 use super::time::show;
 use crate::model::{Auth, Millis, Name, Revision};
 use crate::store::{Lane, PutSecret, RemoveSecret};
@@ -21,7 +22,7 @@ use crate::store::{Lane, PutSecret, RemoveSecret};
 const LONGEST: usize = 64 * 1024;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(put, remove))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(put, remove)).routes(routes!(rotate))
 }
 
 /// A secret by its name. There is no way to read its value.
@@ -78,6 +79,18 @@ async fn remove(_: Operator, State(app): State<App>, Named(name): Named) -> Resu
     if !app.store().write(Lane::Interactive, RemoveSecret(name.clone())).await? {
         return Err(Problem::not_found("secret", name));
     }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Makes another master key in place of the one in `secret.key`. No secret is touched; a backup that was made before needs the key that it holds.
+#[utoipa::path(post, path = "/v1/master-key/rotate", tag = "secrets", request_body = Reason, responses((status = 204)))]
+async fn rotate(
+    Operator(caller): Operator,
+    State(app): State<App>,
+    _: Key,
+    Body(Reason { reason }): Body<Reason>,
+) -> Result<StatusCode> {
+    app.store().rotate(caller.says(reason)?, app.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

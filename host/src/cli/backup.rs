@@ -24,7 +24,7 @@ pub(super) struct Options {
     /// Written beside and renamed when it is whole, in place of what is there; for its owner's eyes alone (mode 0600).
     file: PathBuf,
     /// Leaves out `secret.key`. With it, the file opens every secret of this installation: keep it as you keep them. Without it, keep
-    /// that key apart, or set every secret anew after a restore.
+    /// that key apart: the database does not open without it.
     #[arg(long)]
     without_key: bool,
 }

@@ -39,12 +39,11 @@ pub(super) fn run(options: &Options, output: Format) -> anyhow::Result<()> {
         "{folder}: site {} as it was at {made_at}: {} instances, {} flows that have not ended, {} holdings",
         manifest.site, found.instances, found.flows, found.holdings
     ));
-    if !manifest.has_key() && !secrets.is_empty() {
+    if !manifest.has_key() {
         output.done(&format!(
-            "the backup has no key: before the first start put the installation's own at {} (mode 600); without it set these \
-             anew with `moganite secret set`: {}",
+            "the backup has no key: before the first start put the installation's own at {} (mode 600), or give it to `serve` as before; \
+             without it the database does not open",
             options.state.join(crate::archive::KEY).display(),
-            secrets.join(", ")
         ));
     }
     for plugin in &manifest.missing_plugins {

@@ -1,4 +1,4 @@
-//! `secret`: set, list, remove. A value comes from stdin or a file, never from the command line, where others could read it.
+//! `secret`: set, list, remove, rotate. A value comes from stdin or a file, never from the command line, where others could read it.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -21,8 +21,12 @@ pub(super) enum Command {
     },
     /// The names; there is no way to read a value.
     List,
-    Remove {
-        name: String,
+    #[command(visible_alias = "delete")]
+    Remove { name: String },
+    /// Makes another master key: `secret.key` is a new one, and no value is touched. A backup that was made before opens with the key in it.
+    Rotate {
+        #[arg(long)]
+        reason: String,
     },
 }
 
@@ -40,6 +44,10 @@ impl Command {
             Self::Remove { name } => {
                 client.delete(&format!("/v1/secrets/{name}")).await?;
                 output.done(&format!("{name} is removed"));
+            }
+            Self::Rotate { reason } => {
+                client.post("/v1/master-key/rotate", &json!({ "reason": reason })).await?;
+                output.done("the master key is a new one: make a backup, and destroy the copies of the old one");
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -16,11 +17,13 @@ use tracing_subscriber::EnvFilter;
 use super::Failed;
 use super::output::say;
 use crate::api;
+use crate::archive::KEY;
 use crate::clock::Clock;
 use crate::config::{Config, Flows, Sandbox};
 use crate::driver::Drivers;
 use crate::harden::{self, Keep, Network};
 use crate::lifecycle::{Lifecycle, is_half_restored};
+use crate::seal::{Master, Masters, wipe};
 use crate::store::Store;
 
 /// How long requests and streams may take to end once it stops. Milliseconds.
@@ -34,6 +37,13 @@ pub(super) struct Options {
     /// Loopback only, as long as no token exists.
     #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
+    /// Prints the master key on its standard output, in hex or base64; run once, by `sh`. Left out: MOGANITE_SECRET_KEY, else `secret.key` in
+    /// the state folder.
+    #[arg(long, value_name = "COMMAND")]
+    secret_key_command: Option<String>,
+    /// Prints the master key that was given before, once after it was changed. Left out: MOGANITE_OLD_SECRET_KEY.
+    #[arg(long, value_name = "COMMAND")]
+    old_secret_key_command: Option<String>,
     /// Plugin files to offer beside those that were added.
     #[arg(long, value_name = "DIR")]
     plugins: Option<PathBuf>,
@@ -80,14 +90,16 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         let what = format!("a restore into {} did not end", config.state.display());
         bail!(Failed::new(what, "remove what is in it, and restore again"));
     }
+    // Its command is not ours, and may need what is given up next.
+    let masters = options.masters()?;
     let enforced = harden::give_up_all_but(&to_keep(&config))?;
     tracing::info!(enforced = enforced.in_words(), "hardened");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, masters))
 }
 
-async fn serve(mut config: Config) -> anyhow::Result<()> {
-    let store = Store::open(&config.state)?;
+async fn serve(mut config: Config, masters: Masters) -> anyhow::Result<()> {
+    let store = Store::open_with(&config.state, masters)?;
     let credentials = api::may_listen(&store, &config).await?;
     let clock = Clock::system();
     let drivers = Drivers::open(&config, store.clone(), clock.clone()).await?;
@@ -192,7 +204,41 @@ fn log(format: LogFormat) {
     if json { log.json().with_span_list(false).init() } else { log.with_ansi(std::io::stderr().is_terminal()).init() }
 }
 
+/// The key that a command prints, or that the environment has; none when nobody says one.
+fn given(command: Option<&str>, variable: &str) -> anyhow::Result<Option<Master>> {
+    let (mut text, whose) = match (command, std::env::var(variable)) {
+        (Some(command), _) => (printed(command)?, format!("the command `{command}`")),
+        (None, Ok(text)) if !text.is_empty() => (text.into_bytes(), variable.to_owned()),
+        _ => return Ok(None),
+    };
+    let master = std::str::from_utf8(&text).ok().and_then(Master::parse);
+    wipe(&mut text);
+    // What was said instead is not shown: it may be the better part of a key.
+    let what = || format!("{whose} gives no key");
+    Ok(Some(master.ok_or_else(|| Failed::new(what(), "32 bytes, in hex or base64: `openssl rand -hex 32` makes one"))?))
+}
+
+fn printed(command: &str) -> anyhow::Result<Vec<u8>> {
+    let ran = Command::new("sh").args(["-c", command]).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let ran = ran.with_context(|| format!("running `{command}`"))?;
+    if !ran.status.success() {
+        bail!(Failed::new(
+            format!("the command `{command}` ended with {}", ran.status),
+            "try it in a shell: it is to print the master key"
+        ));
+    }
+    Ok(ran.stdout)
+}
+
 impl Options {
+    fn masters(&self) -> anyhow::Result<Masters> {
+        Ok(Masters {
+            given: given(self.secret_key_command.as_deref(), "MOGANITE_SECRET_KEY")?,
+            given_before: given(self.old_secret_key_command.as_deref(), "MOGANITE_OLD_SECRET_KEY")?,
+            file: self.state.join(KEY),
+        })
+    }
+
     fn config(&self) -> Config {
         let usual = Flows::default();
         let time = |given: Option<u64>, usual| given.map_or(usual, Duration::from_millis);

@@ -1,8 +1,10 @@
 //! Compiling a component in a child process, and the cache of what came out.
 //!
 //! A hostile component can make a compiler slow or large; in a child it costs the child. The service itself never
-//! compiles: it maps files that its own child wrote.
+//! compiles: it loads what its own child wrote. That is native code, so a file of the cache begins with a tag over what it is of and what is in
+//! it, by a key that is in no file beside it; one that was changed, or put under another name, is compiled anew.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
+use ring::hmac;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
@@ -24,6 +27,9 @@ use crate::model::Digest;
 /// the engine reserves 16 GiB of it and uses none.
 const MEMORY: u64 = 2 << 30;
 
+/// Bytes of a tag.
+const TAG: usize = 32;
+
 /// Makes `<hex>-<engine>.cwasm` files in one folder that only this user can write.
 pub(super) struct Compiler {
     /// Understands `compile-plugin IN OUT`.
@@ -31,6 +37,8 @@ pub(super) struct Compiler {
     pub(super) folder: PathBuf,
     /// Wall time of one compilation.
     pub(super) limit: std::time::Duration,
+    /// Makes and checks the tags.
+    pub(super) authentic: hmac::Key,
 }
 
 /// The body of the hidden subcommand `compile-plugin`: `input`, a file named by its digest, is compiled to `output`, a file that is there
@@ -45,11 +53,12 @@ impl Compiler {
     /// The compiled component, from the cache when it is there. `file` is the component, named by its digest.
     pub(super) async fn component(&self, engine: &Engine, digest: &Digest, file: &Path) -> Result<Component, Refusal> {
         let cached = self.folder.join(format!("{}-{}.cwasm", digest.hex(), engine::compatibility(engine)));
+        let what = cached.file_name().unwrap_or_default().to_owned();
         if cached.exists() {
-            match map(engine, &cached) {
+            match self.checked(&what, &cached).and_then(|compiled| load(engine, &compiled)) {
                 Ok(component) => return Ok(component),
                 Err(error) => {
-                    tracing::warn!(plugin = %digest, %error, "the compiled file does not fit; compiling again")
+                    tracing::warn!(plugin = %digest, error = format!("{error:#}"), "the compiled file is not used; compiling again")
                 }
             }
         }
@@ -62,10 +71,45 @@ impl Compiler {
             fs::remove_file(&fresh).ok();
             return Err(refusal);
         }
-        fs::rename(&fresh, &cached)
-            .map_err(anyhow::Error::from)
-            .and_then(|()| map(engine, &cached))
-            .map_err(|error| refused(format!("the compiled file cannot be loaded: {error:#}")))
+        let loaded = self.sealed(&what, &fresh, &cached).and_then(|compiled| load(engine, &compiled));
+        // Its content stands in the cache, or is of no use.
+        fs::remove_file(&fresh).ok();
+        loaded.map_err(|error| refused(format!("the compiled file cannot be loaded: {error:#}")))
+    }
+
+    /// What the child made, which is in the cache from now on. Read once: what is tagged is what is loaded.
+    fn sealed(&self, what: &OsStr, fresh: &Path, cached: &Path) -> anyhow::Result<Vec<u8>> {
+        let compiled = fs::read(fresh)?;
+        let tagged = fresh.with_extension("tagged");
+        let written = fs::write(&tagged, [self.tag(what, &compiled).as_ref(), &compiled].concat());
+        // An older file may be read at this moment: it stays whole.
+        let kept = written.and_then(|()| fs::rename(&tagged, cached));
+        if let Err(error) = kept {
+            fs::remove_file(&tagged).ok();
+            tracing::warn!(%error, "what was compiled is not kept, and will be compiled again at the next start");
+        }
+        Ok(compiled)
+    }
+
+    /// The compiled component in a file of the cache, when its tag is ours.
+    fn checked(&self, what: &OsStr, cached: &Path) -> anyhow::Result<Vec<u8>> {
+        let mut compiled = fs::read(cached)?;
+        if compiled.len() < TAG {
+            bail!("it is cut off");
+        }
+        let tag: Vec<u8> = compiled.drain(..TAG).collect();
+        let authentic = hmac::verify(&self.authentic, &self.signed(what, &compiled), &tag);
+        authentic.map_err(|_| anyhow::anyhow!("it is not what this installation compiled under this name"))?;
+        Ok(compiled)
+    }
+
+    fn tag(&self, what: &OsStr, compiled: &[u8]) -> hmac::Tag {
+        hmac::sign(&self.authentic, &self.signed(what, compiled))
+    }
+
+    /// The name has digest and engine; neither it nor a hash has a zero.
+    fn signed(&self, what: &OsStr, compiled: &[u8]) -> Vec<u8> {
+        [what.as_encoded_bytes(), b"\0", Digest::of(compiled).hex().as_bytes()].concat()
     }
 
     async fn run(&self, input: &Path, output: &Path) -> Result<(), Refusal> {
@@ -120,14 +164,12 @@ fn limit_memory(bytes: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-fn map(engine: &Engine, file: &Path) -> anyhow::Result<Component> {
-    #[expect(
-        unsafe_code,
-        reason = "maps native code that this host's own child wrote, in a folder that only this user can write"
-    )]
-    // SAFETY: the file came out of `compile_child`, under a name made from the digest and the engine; it is never taken
-    // from anyone else and never changed after its rename.
-    let component = unsafe { Component::deserialize_file(engine, file) }?;
+/// From memory and not from the file: nobody changes it after it was checked.
+fn load(engine: &Engine, compiled: &[u8]) -> anyhow::Result<Component> {
+    #[expect(unsafe_code, reason = "loads native code that this host's own child wrote")]
+    // SAFETY: the bytes came out of `compile_child` just now, or bear the tag that only this installation makes, over the digest and the engine
+    // that they are loaded for.
+    let component = unsafe { Component::deserialize(engine, compiled) }?;
     Ok(component)
 }
 
@@ -167,6 +209,40 @@ mod tests {
         assert!(refused.is_err_and(|e| e.to_string().contains("not what its name says")));
     }
 
+    fn key(byte: u8) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &[byte; 32])
+    }
+
+    #[test]
+    fn a_compiled_file_that_was_changed_renamed_or_forged_is_not_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let compiler = |authentic| Compiler {
+            program: PathBuf::new(),
+            folder: folder.path().into(),
+            limit: std::time::Duration::ZERO,
+            authentic,
+        };
+        let (fresh, cached) = (folder.path().join("a.1.new"), folder.path().join("a"));
+        let (ours, what) = (compiler(key(1)), OsStr::new("a"));
+        fs::write(&fresh, b"native code").unwrap();
+        assert_eq!(ours.sealed(what, &fresh, &cached).unwrap(), b"native code");
+        assert_eq!(ours.checked(what, &cached).unwrap(), b"native code");
+
+        assert!(ours.checked(OsStr::new("b"), &cached).is_err(), "under another digest's name");
+        assert!(compiler(key(2)).checked(what, &cached).is_err(), "of another installation");
+        let whole = fs::read(&cached).unwrap();
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            fs::write(&cached, changed).unwrap();
+            assert!(ours.checked(what, &cached).is_err(), "byte {at}");
+        }
+        for forged in [&whole[TAG..], &whole[..TAG], b""] {
+            fs::write(&cached, forged).unwrap();
+            assert!(ours.checked(what, &cached).is_err());
+        }
+    }
+
     #[tokio::test]
     async fn a_child_that_never_ends_is_ended_and_a_child_that_fails_is_quoted() {
         let folder = tempfile::tempdir().unwrap();
@@ -175,7 +251,7 @@ mod tests {
             fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
             fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
             let limit = std::time::Duration::from_millis(limit);
-            Compiler { program, folder: folder.path().into(), limit }
+            Compiler { program, folder: folder.path().into(), limit, authentic: key(1) }
         };
         let out = |name: &str| folder.path().join(name);
         let endless = compiler("exec /bin/sleep 60", "endless", 50).run(Path::new("in"), &out("a")).await;

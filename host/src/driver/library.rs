@@ -37,8 +37,6 @@ pub(super) struct Library {
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) vault: Vault,
-    /// The vault's file.
-    pub(super) key: PathBuf,
     pub(super) engine: Engine,
     pub(super) lines: Lines,
     pub(super) sessions: Sessions,
@@ -86,14 +84,18 @@ impl Library {
         let sandbox = config.sandbox.clone();
         let engine = engine::serving(&sandbox).context("making the engine for drivers")?;
         Ok(Self {
-            vault: Vault::open_or_make(&config.state.join("secret.key"))?,
-            key: config.state.join("secret.key"),
+            vault: Vault::of(store.sealer().clone()),
             linker: engine::linker(&engine)?,
             lines: Lines::default(),
             sessions: Sessions::default(),
             tally: Tally::default(),
             slots: Semaphore::new(usize::try_from(sandbox.slots.max(1)).unwrap_or(1)),
-            compiler: Compiler { program, folder: compiled, limit: sandbox.compile },
+            compiler: Compiler {
+                program,
+                folder: compiled,
+                limit: sandbox.compile,
+                authentic: store.authentic().clone(),
+            },
             compiling: Semaphore::new(COMPILING),
             copies,
             offered: config.plugins.clone(),

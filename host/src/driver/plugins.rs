@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -194,11 +194,6 @@ impl Drivers {
 
     pub fn vault(&self) -> &Vault {
         &self.0.vault
-    }
-
-    /// The file of the vault's key: whoever reads it opens every secret.
-    pub fn key_file(&self) -> &Path {
-        &self.0.key
     }
 
     /// Where the file of a plugin is kept, if it is here.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek as _, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Error, Lifecycle};
 use crate::archive::{self, DATABASE, KEY, Manifest, Part};
@@ -27,7 +27,9 @@ impl Lifecycle {
         self.store.write(Lane::Interactive, HandOut { with_key, by, at }).await?;
         let snapshot = self.store.snapshot().await?;
         let drivers = self.drivers.clone();
-        let collecting = tokio::task::spawn_blocking(move || Backup::collect(snapshot, &drivers, with_key, at));
+        // A master key that was given is not ours to hand out.
+        let key = self.store.key_file().filter(|_| with_key).map(Path::to_owned);
+        let collecting = tokio::task::spawn_blocking(move || Backup::collect(snapshot, &drivers, key, at));
         let failed = |error: &dyn std::fmt::Display| Error::Refused {
             code: "backup-not-made",
             message: format!("the state folder's files were not read: {error}"),
@@ -37,17 +39,17 @@ impl Lifecycle {
 }
 
 impl Backup {
-    fn collect(snapshot: Snapshot, drivers: &Drivers, with_key: bool, now: Millis) -> io::Result<Self> {
+    fn collect(snapshot: Snapshot, drivers: &Drivers, key: Option<PathBuf>, now: Millis) -> io::Result<Self> {
         let Snapshot { mut file, schema, site, epoch, plugins } = snapshot;
         file.rewind()?;
         let (digest, bytes) = archive::digest_of(&file)?;
         let mut parts = vec![Part { name: DATABASE.to_owned(), bytes, digest }];
         let mut files = BTreeMap::new();
         let mut missing_plugins = Vec::new();
-        if with_key {
-            let (digest, bytes) = archive::digest_of(File::open(drivers.key_file())?)?;
+        if let Some(key) = key {
+            let (digest, bytes) = archive::digest_of(File::open(&key)?)?;
             parts.push(Part { name: KEY.to_owned(), bytes, digest });
-            files.insert(KEY.to_owned(), drivers.key_file().to_owned());
+            files.insert(KEY.to_owned(), key);
         }
         for plugin in plugins {
             let path = drivers.plugin_file(&plugin);

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::effects::{self, Effect};
 use super::pauses::{self, paused, stopped};
 use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
+use super::sealing::{self, opened, sealed};
 use super::{Error, Lane, Operation, Result, Store, trials};
 use crate::model::{Event, Fault, Flow, FlowId, InstanceId, Millis, Name, Position, Progress, RevisionId};
 use crate::switch::{Guard, guarded};
@@ -108,8 +109,10 @@ impl Operation for Transit {
     }
 }
 
-/// What a transition writes as JSON.
+/// What a transition writes as JSON, and what it seals.
 struct Texts {
+    state: Vec<u8>,
+    checkpoint: Option<Vec<u8>>,
     fault: Option<String>,
     progress: String,
     line: String,
@@ -117,7 +120,11 @@ struct Texts {
 
 impl Texts {
     fn of(transition: &Transition) -> Result<Self> {
+        let flow = transition.flow.to_string();
+        let checkpoint = transition.update.checkpoint.as_deref();
         Ok(Self {
+            state: sealed(&sealing::state(&flow), &transition.update.state)?,
+            checkpoint: checkpoint.map(|bytes| sealed(&sealing::checkpoint(&flow), bytes)).transpose()?,
             fault: transition.update.fault.as_ref().map(to_json).transpose()?,
             progress: to_json(&transition.update.progress)?,
             line: to_json(&transition.event)?,
@@ -177,8 +184,8 @@ impl Texts {
                 position.task,
                 position.attempt,
                 position.round,
-                update.state,
-                update.checkpoint,
+                self.state,
+                self.checkpoint,
                 update.task_since,
                 self.fault,
                 self.progress,
@@ -205,8 +212,8 @@ impl Texts {
                 position.task,
                 position.attempt,
                 position.round,
-                update.state,
-                update.checkpoint,
+                self.state,
+                self.checkpoint,
                 update.task_since,
                 update.wake,
                 self.fault,
@@ -317,7 +324,7 @@ impl Store {
     }
 
     pub(crate) async fn transit(&self, transition: Transition) -> Result<Moved> {
-        let (flow, texts) = (transition.flow, Texts::of(&transition)?);
+        let (flow, texts) = (transition.flow, self.key.during(|| Texts::of(&transition))?);
         let moved = self.write(Lane::Flow, Box::new(Transit(transition, texts))).await?;
         self.flow_moved(flow, moved.wakes_others);
         Ok(moved)
@@ -326,13 +333,14 @@ impl Store {
 
 /// The first row and the first line of a new flow.
 pub(super) fn insert(db: &Connection, flow: &Flow, event: &Event) -> Result<()> {
+    let id = flow.id.to_string();
     db.prepare_cached(
         "INSERT INTO flow (public_id, kind, version, project, instance, phase, task, attempt, round, revision, state, checkpoint,
                            task_since, wake, cancel, fault, progress, exclusive, follows, lines, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, NULL, ?11, ?12, 0, NULL, ?13, NULL, ?14, 1, ?15, ?15)",
     )?
     .execute(params![
-        flow.id.to_string(),
+        id,
         flow.kind,
         flow.version,
         flow.project.as_str(),
@@ -341,7 +349,7 @@ pub(super) fn insert(db: &Connection, flow: &Flow, event: &Event) -> Result<()> 
         flow.position.task,
         flow.position.attempt,
         flow.position.round,
-        flow.state,
+        sealed(&sealing::state(&id), &flow.state)?,
         flow.task_since,
         flow.wake,
         to_json(&flow.progress)?,
@@ -375,7 +383,15 @@ pub(super) fn wake_followers(db: &Connection, ended: FlowId, at: Millis) -> Resu
     Ok(woken)
 }
 
+/// A state that does not open is none, and its flow says so and rests. A checkpoint that does not open is lost like an answer: the next try is
+/// not the first, so that the driver looks for what it may have made.
 pub(super) fn read_flow(row: &Row<'_>) -> Result<Flow> {
+    let id: String = row.get(1)?;
+    let state = opened(&sealing::state(&id), row.get_ref(11)?.as_blob().unwrap_or_default()).unwrap_or_default();
+    let kept = row.get_ref(12)?.as_blob_or_null().unwrap_or_default();
+    let checkpoint = kept.and_then(|bytes| opened(&sealing::checkpoint(&id), bytes));
+    let attempt: u32 = row.get(8)?;
+    let attempt = if kept.is_some() && checkpoint.is_none() { attempt.max(2) } else { attempt };
     Ok(Flow {
         row: row.get(0)?,
         id: from_text(row, 1)?,
@@ -383,10 +399,10 @@ pub(super) fn read_flow(row: &Row<'_>) -> Result<Flow> {
         version: row.get(3)?,
         project: from_text(row, 4)?,
         instance: from_text(row, 5)?,
-        position: Position { phase: from_text(row, 6)?, task: row.get(7)?, attempt: row.get(8)?, round: row.get(9)? },
+        position: Position { phase: from_text(row, 6)?, task: row.get(7)?, attempt, round: row.get(9)? },
         revision: row.get(10)?,
-        state: row.get(11)?,
-        checkpoint: row.get(12)?,
+        state,
+        checkpoint,
         task_since: row.get(13)?,
         wake: row.get(14)?,
         cancel: row.get(15)?,

@@ -4,11 +4,13 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
 use super::effects::Intent;
+use super::instances::open_order;
 use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
+use super::sealing::{self, opened, sealed};
 use super::{Error, Result, Store, trials};
 use crate::model::{
     Debt, DebtKind, Erase, Eraser, Erasure, Fault, FlowId, Holding, HoldingId, HoldingState, InstanceId, Millis, Name,
-    Node, OperationId, Order, RevisionId, Role,
+    Node, OperationId, RevisionId, Role,
 };
 use crate::switch::{Guard, Switch, holds};
 
@@ -89,7 +91,7 @@ impl Store {
             .read(|db| {
                 all(
                     db,
-                    "SELECT h.*, i.project, i.ordered, i.gone_at FROM holding h LEFT JOIN instance i ON i.public_id = h.instance
+                    "SELECT h.*, i.project, i.sealed_order, i.gone_at FROM holding h LEFT JOIN instance i ON i.public_id = h.instance
                      WHERE h.owed_at IS NOT NULL ORDER BY h.owed_at, h.id",
                     [],
                     read_debt,
@@ -131,7 +133,7 @@ pub(super) fn intend(db: &Connection, intent: &Intent, at: Millis) -> Result<()>
 
 pub(super) fn trail(db: &Connection, operation: &OperationId, checkpoint: &[u8]) -> Result<()> {
     db.prepare_cached("UPDATE holding SET trail = ?2 WHERE operation = ?1")?
-        .execute(params![operation.0, checkpoint])?;
+        .execute(params![operation.0, sealed(&sealing::trail(&operation.0), checkpoint)?])?;
     Ok(())
 }
 
@@ -256,7 +258,8 @@ pub(super) fn write_off(db: &Connection, instance: InstanceId, role: Role) -> Re
 
 fn read_debt(row: &Row<'_>) -> Result<Debt> {
     let holding = read_holding(row)?;
-    let order: Option<Order> = from_json_or_null(row, "ordered")?;
+    let order = row.get::<_, Option<Vec<u8>>>("sealed_order")?;
+    let order = order.map(|bytes| open_order(&holding.instance.to_string(), &bytes)).transpose()?;
     let usual = Erasure { level: Erase::Quick, eraser: Eraser::Deploy, let_go: false };
     Ok(Debt {
         kind: DebtKind::of(&holding, order.map_or(usual, |order| order.erasure())),
@@ -267,18 +270,22 @@ fn read_debt(row: &Row<'_>) -> Result<Debt> {
     })
 }
 
+/// A trail that does not open is an empty one: something was begun, and its driver has to find it.
 fn read_holding(row: &Row<'_>) -> Result<Holding> {
+    let operation: OperationId = from_text(row, "operation")?;
+    let trail: Option<Vec<u8>> = row.get("trail")?;
+    let trail = trail.map(|bytes| opened(&sealing::trail(&operation.0), &bytes).unwrap_or_default());
     Ok(Holding {
         id: HoldingId(row.get("id")?),
         instance: from_text(row, "instance")?,
         role: from_text(row, "role")?,
         backend: from_text(row, "backend")?,
         revision: RevisionId(row.get("revision")?),
-        operation: from_text(row, "operation")?,
+        operation,
         mark: from_text(row, "mark")?,
         handle: row.get("handle")?,
         facts: from_json(row, "facts")?,
-        trail: row.get("trail")?,
+        trail,
         node: from_json_or_null(row, "node")?,
         state: from_text::<HoldingState>(row, "state")?,
         fault: from_json_or_null(row, "fault")?,

@@ -7,6 +7,7 @@ use super::effects::{self, Effect};
 use super::idempotency::{Once, once};
 use super::quotas::{self, is_full};
 use super::rows::{all, from_json, from_text, one, to_json};
+use super::sealing::{self, opened, sealed};
 use super::{Error, Operation, Result, Store};
 use super::{flows, holdings};
 use crate::model::{Event, Flow, FlowId, Instance, InstanceId, InstanceState, Millis, Name, Order};
@@ -47,8 +48,8 @@ impl Operation for CreateInstance {
         }
         let inserted = db
             .prepare_cached(concat!(
-                "INSERT INTO instance (project, public_id, name, state, ordered, addresses, unverified, flow, created_at, updated_at)
-                 SELECT ?1, ?2, ?3, ?4, ?5, '{}', '[]', ?6, ?7, ?7 WHERE NOT ",
+                "INSERT INTO instance (project, public_id, name, state, ordered, sealed_order, addresses, unverified, flow, created_at, updated_at)
+                 SELECT ?1, ?2, ?3, ?4, '', ?5, '{}', '[]', ?6, ?7, ?7 WHERE NOT ",
                 is_full!()
             ))?
             .execute(params![
@@ -56,7 +57,7 @@ impl Operation for CreateInstance {
                 instance.id.to_string(),
                 instance.name.as_str(),
                 instance.state.as_str(),
-                to_json(&instance.order)?,
+                seal_order(instance.id, &instance.order)?,
                 instance.flow.to_string(),
                 instance.created_at,
             ])?;
@@ -250,7 +251,7 @@ pub(super) fn change(db: &Connection, change: &InstanceChange, at: Millis) -> Re
         "UPDATE instance SET state = CASE WHEN state = 'deleting' THEN state ELSE coalesce(?2, state) END,
                 composed = coalesce(?3, composed), reason = coalesce(?4, reason), addresses = coalesce(?5, addresses),
                 unverified = coalesce(?6, unverified), updated_at = ?7, gone_at = CASE WHEN ?8 THEN coalesce(gone_at, ?7) ELSE gone_at END,
-                off = coalesce(?9, off), ordered = coalesce(?10, ordered)
+                off = coalesce(?9, off), sealed_order = coalesce(?10, sealed_order)
          WHERE public_id = ?1",
         "state = 'deleting'",
         "FALSE",
@@ -265,7 +266,7 @@ pub(super) fn change(db: &Connection, change: &InstanceChange, at: Millis) -> Re
         at,
         change.gone,
         change.off,
-        change.order.as_ref().map(to_json).transpose()?,
+        change.order.as_ref().map(|order| seal_order(change.id, order)).transpose()?,
     ])?;
     if change.gone { holdings::outlive(db, &change.id.to_string(), at) } else { Ok(()) }
 }
@@ -317,12 +318,24 @@ impl Store {
     }
 }
 
+fn seal_order(id: InstanceId, order: &Order) -> Result<Vec<u8>> {
+    sealed(&sealing::order(&id.to_string()), to_json(order)?.as_bytes())
+}
+
+/// From the sealed bytes of this instance's row.
+pub(super) fn open_order(id: &str, bytes: &[u8]) -> Result<Order> {
+    let corrupt = |why: String| Error::Corrupt(format!("the order of instance {id}: {why}"));
+    let text = opened(&sealing::order(id), bytes).ok_or_else(|| corrupt("it does not open".into()))?;
+    serde_json::from_slice(&text).map_err(|error| corrupt(error.to_string()))
+}
+
 fn read_instance(row: &Row<'_>) -> Result<Instance> {
+    let id: String = row.get("public_id")?;
     Ok(Instance {
         id: from_text(row, "public_id")?,
         project: from_text(row, "project")?,
         name: from_text(row, "name")?,
-        order: from_json(row, "ordered")?,
+        order: open_order(&id, row.get_ref("sealed_order")?.as_blob().unwrap_or_default())?,
         state: from_text(row, "state")?,
         composed: row.get("composed")?,
         reason: row.get("reason")?,

@@ -10,6 +10,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_core.sql"),
     include_str!("../../migrations/0002_lines.sql"),
     include_str!("../../migrations/0003_plugins.sql"),
+    include_str!("../../migrations/0004_sealed.sql"),
 ];
 
 /// Number of the last migration that this moganite knows.

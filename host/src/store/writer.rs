@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::sealing::Key;
 use super::{Error, Result};
 use crate::model::FlowId;
 
@@ -132,11 +133,12 @@ struct Waiting<O: Operation> {
 }
 
 impl Writer {
-    pub(super) fn spawn(db: Connection) -> Self {
+    /// Seals and opens with this key.
+    pub(super) fn spawn(db: Connection, key: Key) -> Self {
         let queue = Arc::new(Queue::default());
         let of_thread = queue.clone();
         let runtime = Handle::try_current().ok();
-        std::thread::spawn(move || of_thread.run(&db, runtime.as_ref()));
+        std::thread::spawn(move || key.during(|| of_thread.run(&db, runtime.as_ref())));
         Self(Arc::new(Held { queue }))
     }
 

@@ -76,8 +76,13 @@ fn a_backup_without_the_key_says_so_and_what_to_do() {
     let made = serving.run(&["backup", "--without-key", text(&file)]);
     assert!(out(&made).contains("does not hold the secrets' key"), "{}", out(&made));
     let restored = command(&["restore", text(&file), "--state", text(&state)]).output().unwrap();
-    assert!(out(&restored).contains("set these anew with `moganite secret set`: bmc"), "{}", out(&restored));
+    assert!(out(&restored).contains("without it the database does not open"), "{}", out(&restored));
     assert_eq!(names(&state), ["moganite.db", "plugins"]);
+    let refused = serve(&state, "127.0.0.1:0").output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(err(&refused).contains("put back the"), "{}", err(&refused));
+    std::fs::copy(folder.path().join("state/secret.key"), state.join("secret.key")).unwrap();
+    Serving::start(&state);
 }
 
 #[test]

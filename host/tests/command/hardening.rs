@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::{PROGRAM, Serving, command, err};
+use super::{PROGRAM, Serving, command, err, out, serve};
 
 /// Tenths of the exposure that `systemd-analyze security` says, at most. Lower is tighter.
 const EXPOSURE: &str = "16";
@@ -100,4 +100,52 @@ fn the_unit_is_one_that_systemd_takes_and_calls_tight() {
     assert!(tight, "{said}");
     let (tight, _) = analyzed(&here.replace("CapabilityBoundingSet=\n", "").replace("PrivateUsers=yes", ""), &security);
     assert!(!tight, "a unit that keeps capabilities is not called tight");
+}
+
+/// A state folder whose master key comes from outside, with a secret in it.
+#[test]
+fn a_master_key_that_is_given_is_in_no_file_and_is_changed_by_giving_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let (old, new) = ("0a".repeat(32), "0b".repeat(32));
+    let starts = |words: &[&str], variables: &[(&str, &str)]| {
+        let mut command = serve(&state, "127.0.0.1:0");
+        Serving::of(command.args(words).envs(variables.iter().copied()))
+    };
+    let serving = starts(&[], &[("MOGANITE_SECRET_KEY", &old)]).unwrap();
+    let value = folder.path().join("value");
+    std::fs::write(&value, "canary-2342\n").unwrap();
+    assert!(serving.run(&["secret", "set", "bmc", "--from-file", value.to_str().unwrap()]).status.success());
+    let refused = serving.run(&["secret", "rotate", "--reason", "test"]);
+    assert!(err(&refused).contains("MOGANITE_OLD_SECRET_KEY"), "{}", err(&refused));
+    drop(serving);
+    assert!(!state.join("secret.key").exists());
+
+    let other = starts(&[], &[("MOGANITE_SECRET_KEY", &new)]).unwrap_err();
+    assert!(other.contains("no key that is here opens the database"), "{other}");
+    let none = starts(&[], &[("MOGANITE_SECRET_KEY", "hunter2")]).unwrap_err();
+    assert!(none.contains("MOGANITE_SECRET_KEY gives no key") && !none.contains("hunter2"), "{none}");
+    let fails = starts(&["--secret-key-command", "exit 3"], &[]).unwrap_err();
+    assert!(fails.contains("exit status: 3"), "{fails}");
+
+    let command = format!("echo {new}");
+    drop(starts(&["--secret-key-command", &command], &[("MOGANITE_OLD_SECRET_KEY", &old)]).unwrap());
+    drop(starts(&["--secret-key-command", &command], &[]).unwrap());
+    assert!(starts(&[], &[("MOGANITE_SECRET_KEY", &old)]).is_err(), "the old one opens nothing any more");
+}
+
+#[test]
+fn a_rotated_master_key_is_another_file_and_the_secrets_are_still_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let serving = Serving::start(&state);
+    let before = std::fs::read(state.join("secret.key")).unwrap();
+    let rotated = serving.run(&["secret", "rotate", "--reason", "a copy was lost"]);
+    assert!(rotated.status.success(), "{}", err(&rotated));
+    assert_ne!(std::fs::read(state.join("secret.key")).unwrap(), before);
+    assert_eq!(mode(&state.join("secret.key")), 0o600);
+    let audit = serving.run(&["-o", "json", "audit"]);
+    assert!(out(&audit).contains("master-key.rotate") && out(&audit).contains("a copy was lost"), "{}", out(&audit));
+    drop(serving);
+    Serving::start(&state);
 }

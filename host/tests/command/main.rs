@@ -13,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_moganite");
 
 /// A running `serve`; killed when dropped.
+#[derive(Debug)]
 struct Serving {
     child: Child,
     address: String,
@@ -20,11 +21,20 @@ struct Serving {
 
 impl Serving {
     fn start(state: &Path) -> Self {
-        let mut child = serve(state, "127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::of(&mut serve(state, "127.0.0.1:0")).unwrap()
+    }
+
+    /// What it said when it did not start.
+    fn of(serve: &mut Command) -> Result<Self, String> {
+        let said = tempfile::NamedTempFile::new().unwrap();
+        let mut child = serve.stdout(Stdio::piped()).stderr(said.reopen().unwrap()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.strip_prefix("listening on ").expect(&line).trim().to_owned();
-        Self { child, address }
+        let Some(address) = line.strip_prefix("listening on ") else {
+            child.wait().unwrap();
+            return Err(std::fs::read_to_string(said.path()).unwrap());
+        };
+        Ok(Self { child, address: address.trim().to_owned() })
     }
 
     fn run(&self, words: &[&str]) -> Output {

@@ -1,21 +1,41 @@
 //! Compiled plugins, lent from one state folder to the next, so that a suite compiles each of them once. Their names hold digest and
-//! engine, so a stale one is never taken for another.
+//! engine, so a stale one is never taken for another; and they bear the tag of a master key, which is therefore lent with them.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::process::binary;
 
+const MASTER: &[u8; 32] = b"the master key of all scenarios.";
+
 /// Before the service starts: what an earlier one compiled.
 pub(crate) fn lend(state: &Path) -> Result<()> {
-    copy(&kept()?, &state.join("compiled"))
+    if let Some(mut key) = new_key(state)? {
+        key.write_all(MASTER)?;
+    }
+    if is_lent(state)? { copy(&kept()?, &state.join("compiled")) } else { Ok(()) }
 }
 
 /// Once its plugins are ready.
 pub(crate) fn keep(state: &Path) -> Result<()> {
-    copy(&state.join("compiled"), &kept()?)
+    if is_lent(state)? { copy(&state.join("compiled"), &kept()?) } else { Ok(()) }
+}
+
+/// A folder without a database gets the master key that all have; one of another origin keeps its own.
+fn new_key(state: &Path) -> Result<Option<File>> {
+    if state.join("moganite.db").exists() || state.join("secret.key").exists() {
+        return Ok(None);
+    }
+    Ok(Some(OpenOptions::new().write(true).create_new(true).mode(0o600).open(state.join("secret.key"))?))
+}
+
+fn is_lent(state: &Path) -> Result<bool> {
+    let file = state.join("secret.key");
+    Ok(file.exists() && fs::read(file)? == MASTER)
 }
 
 fn kept() -> Result<PathBuf> {
