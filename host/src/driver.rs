@@ -15,6 +15,7 @@ mod compile;
 mod egress;
 mod engine;
 mod grants;
+mod kept;
 mod library;
 mod limits;
 mod load;

@@ -50,11 +50,23 @@ pub(super) trait Settled {
     fn is_done(&self) -> bool {
         true
     }
+
+    /// With who wrote its checkpoint.
+    fn labelled(self, _by: &Target) -> Self
+    where
+        Self: Sized,
+    {
+        self
+    }
 }
 
 impl<T> Settled for Doing<T> {
     fn is_done(&self) -> bool {
         matches!(self, Self::Done(_))
+    }
+
+    fn labelled(self, by: &Target) -> Self {
+        by.labelled(self)
     }
 }
 impl Settled for Presence {}
@@ -88,6 +100,7 @@ impl Target {
         T: Settled,
         F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
     {
+        let call = self.readable(call);
         let bounds = Bounds::of(&self.shared.sandbox, &self.revision.limits);
         let book = Arc::new(Book::limited(&bounds));
         let wall = bounds.wall(by_verb(&self.plugin.manifest.wall_ms, role, verb).copied());
@@ -134,7 +147,7 @@ impl Target {
         };
         self.shared.tally.end(&self.revision.backend, self.label(), ended(&result));
         match result {
-            Ok((proof, answer)) => Answer { result: Ok(answer), exchanges, broke: false, proof },
+            Ok((proof, answer)) => Answer { result: Ok(answer.labelled(self)), exchanges, broke: false, proof },
             Err(Failure { fault, broke }) => Answer { result: Err(fault), exchanges, broke, proof: None },
         }
     }

@@ -76,7 +76,7 @@ impl Composer {
     }
 
     pub async fn release(&self, call: Call, what: &Holding, level: Erase) -> Answer<Doing<Map<String, Value>>> {
-        let (what, level) = (arguments::holding(what), arguments::erase(level));
+        let (what, level) = (self.0.holding(what), arguments::erase(level));
         visit!(
             self.0,
             compose.moganite_driver_compose,
@@ -103,7 +103,7 @@ impl Claimer {
     }
 
     pub async fn unclaim(&self, call: Call, what: &Holding) -> Answer<Doing<Map<String, Value>>> {
-        let what = arguments::holding(what);
+        let what = self.0.holding(what);
         visit!(
             self.0,
             claim.moganite_driver_claim,
@@ -131,7 +131,7 @@ impl Enroller {
 
     /// The access changed: rewrites what the far side keeps of it.
     pub async fn refresh(&self, call: Call, what: &Holding) -> Answer<Doing<Map<String, Value>>> {
-        let what = arguments::holding(what);
+        let what = self.0.holding(what);
         visit!(
             self.0,
             enroll.moganite_driver_enroll,
@@ -143,7 +143,7 @@ impl Enroller {
     }
 
     pub async fn unenroll(&self, call: Call, what: &Holding) -> Answer<Doing<Map<String, Value>>> {
-        let what = arguments::holding(what);
+        let what = self.0.holding(what);
         visit!(
             self.0,
             enroll.moganite_driver_enroll,
@@ -169,7 +169,7 @@ impl Deployer {
     }
 
     pub async fn undeploy(&self, call: Call, what: &Holding, level: Erase) -> Answer<Doing<Map<String, Value>>> {
-        let (what, level) = (arguments::holding(what), arguments::erase(level));
+        let (what, level) = (self.0.holding(what), arguments::erase(level));
         visit!(
             self.0,
             deploy.moganite_driver_deploy,
@@ -227,7 +227,7 @@ macro_rules! looks {
 
             /// Looks for what bears the holding's mark.
             pub async fn find(&self, call: Call, what: &Holding) -> Answer<Presence> {
-                let what = arguments::holding(what);
+                let what = self.0.holding(what);
                 visit!(
                     self.0,
                     $field.$interface,
