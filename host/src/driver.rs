@@ -12,6 +12,7 @@ mod bounds;
 mod call;
 mod claims;
 mod compile;
+mod contract;
 mod egress;
 mod engine;
 mod grants;
@@ -26,6 +27,8 @@ mod secrets;
 mod sessions;
 mod tally;
 mod text;
+mod trace;
+mod weight;
 
 pub use answer::{Answer, DeployOrder, Deployed, Doing, Held, Observed, Page, Pause, PowerWish, Presence};
 pub use call::Call;

@@ -1,7 +1,7 @@
 //! Every request has an id, is counted, and leaves a line in the log.
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
@@ -24,8 +24,15 @@ pub(super) async fn observe(State(app): State<App>, request: Request, next: Next
     let status = response.status().as_u16();
     span.in_scope(|| tracing::info!(route, status, took_ms = app.now() - began, "answered"));
     app.counts.add(known(&method), &route, status);
+    let headers = response.headers_mut();
+    // An answer quotes what drivers and tenants wrote: no browser may take it for a page.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
     if let Some(id) = id {
-        response.headers_mut().insert(ID, id);
+        headers.insert(ID, id);
     }
     response
 }

@@ -19,7 +19,7 @@ use super::library::Library;
 use super::limits::{self, Limit, Speaker, State};
 use super::load::Loaded;
 use super::plugins::Plugin;
-use super::{Doing, Observed, Page, Presence, text};
+use super::{Doing, Observed, Page, Presence, text, trace};
 use crate::model::{Cause, Exchange, Fault, FaultKind, Invalid, Name, OperationId, Proof, Proofs, Revision};
 
 /// Characters of stderr that stand in a fault: a panic's message and place.
@@ -193,9 +193,11 @@ impl Target {
                 let ((kind, why), cause) = (verdict(&error), cause(&error));
                 let words = text::tail(&String::from_utf8_lossy(&stderr.contents()), LAST_WORDS);
                 let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
+                let at = trace::of(&error);
+                let at = if at.is_empty() { at } else { format!("; in {at}") };
                 let error = text::plain(&format!("{error:#}"), 4_000);
                 tracing::warn!(plugin = self.label(), verb, error, "a driver's call broke");
-                let message = format!("{} broke in {verb} ({cause}): {why}{words}", self.label());
+                let message = format!("{} broke in {verb} ({cause}): {why}{words}{at}", self.label());
                 Err(Fault::new(kind, message).by(cause).into())
             }
         }

@@ -22,7 +22,7 @@ use super::limits::State;
 use super::load::{self, Loaded};
 use super::sessions::Sessions;
 use super::tally::Tally;
-use super::{Plugin, PluginState, Refusal, Vault, engine, manifest, text};
+use super::{Plugin, PluginState, Refusal, Vault, engine, manifest, text, weight};
 use crate::clock::Clock;
 use crate::config::{Config, Sandbox};
 use crate::model::{Digest, Fault, FaultKind, RevisionId, Role};
@@ -123,6 +123,7 @@ impl Library {
             ));
         }
         let manifest = manifest::read(bytes)?;
+        weight::check(bytes)?;
         let digest = Digest::of(bytes);
         let label = format!("{} sha256:{}", manifest.title(), digest.short());
         Ok(Plugin {

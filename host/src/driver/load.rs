@@ -6,14 +6,16 @@
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker, types::ComponentItem};
 
-use super::Refusal;
 use super::bindings::{ComposerPre, DeployerPre, EnrollerPre, LenderPre, ProberPre};
 use super::limits::State;
+use super::{Refusal, contract};
 use crate::model::Role;
 
 const PACKAGE: &str = "moganite:driver/";
 /// The compatible line that this host speaks: 0.9.0 and what only adds to it.
 const LINE: &str = "0.9.";
+/// What its own `wit/driver.wit` says.
+const SPOKEN: &str = "0.9.0";
 /// What standard libraries pull in, and what the contract offers; prefixes of `namespace:package/interface@version`.
 const IMPORTS: [(&str, &str); 10] = [
     ("moganite:driver/types", LINE),
@@ -43,6 +45,7 @@ pub(super) fn load(linker: &Linker<State>, component: &Component) -> Result<Load
     let exports = exports(component);
     check_exports(&exports)?;
     check_imports(&imports(component))?;
+    check_functions(component)?;
     let pre = linker.instantiate_pre(component).map_err(|error| {
         let why = format!("{error:#}");
         Refusal::new(
@@ -139,6 +142,26 @@ fn check_exports(exports: &[String]) -> Result<(), Refusal> {
             "plugin-no-driver",
             format!("it does not export {PACKAGE}driver@{LINE}x, which every driver has"),
         ));
+    }
+    Ok(())
+}
+
+/// Every function of every interface that this host calls, with its types.
+fn check_functions(component: &Component) -> Result<(), Refusal> {
+    let shown = component.component_type();
+    for (export, item) in shown.exports(component.engine()) {
+        let (Some((role, version)), ComponentItem::ComponentInstance(interface)) = (interface(export), &item.ty) else {
+            continue;
+        };
+        if let Some(why) = contract::differs(component, role, interface) {
+            return Err(Refusal::new(
+                "plugin-contract-version",
+                format!(
+                    "it exports {PACKAGE}{role}@{version}, this host speaks {PACKAGE}{role}@{SPOKEN}, and {why}; build it \
+                     against this host's wit/driver.wit"
+                ),
+            ));
+        }
     }
     Ok(())
 }

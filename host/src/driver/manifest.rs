@@ -93,6 +93,11 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section<'_>>, Refusal> {
             "the file is a core WebAssembly module, or of another version of the format: build it for wasm32-wasip2",
         ));
     }
+    walk(bytes)
+}
+
+/// The sections behind a header of eight bytes, a component's or a core module's.
+pub(super) fn walk(bytes: &[u8]) -> Result<Vec<Section<'_>>, Refusal> {
     let truncated = |at: usize| {
         let size = bytes.len();
         Refusal::new(
@@ -118,7 +123,7 @@ fn payload<'a>(section: &Section<'a>) -> Option<&'a [u8]> {
 }
 
 /// An unsigned LEB128 of 32 bits at `at`, and where it ends.
-fn read_length(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+pub(super) fn read_length(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let mut value = 0_u64;
     for i in 0..5 {
         let byte = *bytes.get(at + i)?;

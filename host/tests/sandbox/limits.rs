@@ -45,6 +45,7 @@ async fn a_panic_is_quoted_and_a_stack_that_ends_is_named() {
     let rig = misbehaving().await;
     let fault = rig.fault("panic").await;
     assert!(fault.starts_with("Broken") && fault.contains("this driver panics, as it was told to"), "{fault}");
+    assert!(fault.contains("; in ") && fault.contains("driver_misbehave::case::act"), "{fault}");
     let fault = rig.fault("overflow").await;
     assert!(fault.starts_with("Broken") && fault.contains("stack"), "{fault}");
 }
