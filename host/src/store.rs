@@ -83,6 +83,9 @@ pub enum Error {
     /// Another instance has what a driver answered with; nothing was written.
     #[error("{0}")]
     Owned(String),
+    /// The same, and that instance is about to have it no more; nothing was written.
+    #[error("{0}")]
+    Leaving(String),
     /// Refused by a rule of the data; nothing was written.
     #[error("{0}")]
     Refused(String),

@@ -103,7 +103,7 @@ impl From<store::Error> for Problem {
         match error {
             store::Error::Conflict(_) => Self::new("stale-revision", error.to_string()),
             store::Error::Refused(detail) => Self::new("refused", detail),
-            store::Error::Owned(detail) => Self::new("refused", detail),
+            store::Error::Owned(detail) | store::Error::Leaving(detail) => Self::new("refused", detail),
             store::Error::OverQuota { .. } => Self::new("quota-exceeded", error.to_string()),
             store::Error::Unavailable(_) | store::Error::Files(_) | store::Error::Closed => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the store did not do it");

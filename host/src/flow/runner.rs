@@ -430,6 +430,11 @@ impl Inner {
                 let left = Left { effects: vec![dispute], ..Left::default() };
                 self.commit(flow, Some(page), Outcome::Fail(fault), flow.state.clone(), left, typed).await
             }
+            // A far side may have lent it again before our look at the first give-back was stored.
+            Err(store::Error::Leaving(message)) => {
+                let later = Outcome::retry(message);
+                self.commit(flow, Some(page), later, flow.state.clone(), Left::default(), typed).await
+            }
             other => other,
         }
     }

@@ -422,7 +422,7 @@ async fn a_task_over_its_own_budget_is_overdue_and_turns_the_flow_round() {
 }
 
 #[tokio::test]
-async fn a_machine_of_another_instance_is_refused_and_left_for_a_person() {
+async fn a_machine_of_another_instance_is_refused_and_one_that_it_gives_back_is_waited_for() {
     let bench = Bench::new();
     bind(&bench, &[]).await;
     let node = |handle: &str| Node {
@@ -433,7 +433,8 @@ async fn a_machine_of_another_instance_is_refused_and_left_for_a_person() {
         access: None,
         facts: serde_json::Map::new(),
     };
-    let take = async |round| {
+    // `before`: what the same commit does first; it is taken back with a take that is refused.
+    let take = async |round, before: Vec<Effect>| {
         let (id, flow) = bench.create().await;
         let row = bench.store.flow(flow).await.unwrap().unwrap();
         let operation = OperationId::doing(flow, 0, round);
@@ -462,10 +463,17 @@ async fn a_machine_of_another_instance_is_refused_and_left_for_a_person() {
             from: row.revision,
             update,
             event,
-            effects: vec![Effect::Intend(intent), hold],
+            effects: before.into_iter().chain([Effect::Intend(intent), hold]).collect(),
         };
-        bench.store.transit(transition).await
+        bench.store.transit(transition).await.map(|_| id)
     };
-    assert!(take(1).await.is_ok());
-    assert!(matches!(take(2).await, Err(Error::Owned(message)) if message.contains("serial S1")));
+    let first = take(1, vec![]).await.unwrap();
+    assert!(matches!(take(2, vec![]).await, Err(Error::Owned(message)) if message.contains("serial S1")));
+    let leaves = || Effect::BeginUndo { instance: first, role: Role::Compose };
+    let later = take(3, vec![leaves()]).await;
+    assert!(matches!(later, Err(Error::Leaving(message)) if message.contains("about to have given back")));
+    // Something went wrong with it: nobody knows what the far side has by now.
+    let holding = bench.store.last_holding(first, Role::Compose).await.unwrap().unwrap().holding.id;
+    let owed = Effect::Owe { holding, fault: Fault::new(FaultKind::Broken, "it broke") };
+    assert!(matches!(take(4, vec![leaves(), owed]).await, Err(Error::Owned(_))));
 }

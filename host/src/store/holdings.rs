@@ -150,12 +150,13 @@ pub(super) fn hold(
     let (id, backend, role) = own;
     let owner = one(
         db,
-        "SELECT instance FROM holding WHERE backend = ?1 AND role = ?2 AND handle = ?3 AND id <> ?4",
+        "SELECT instance, undo_revision IS NOT NULL AND owed_at IS NULL FROM holding
+         WHERE backend = ?1 AND role = ?2 AND handle = ?3 AND id <> ?4",
         params![backend, role, handle, id],
-        |row| Ok(row.get::<_, String>(0)?),
+        owner,
     )?;
     if let Some(owner) = owner.filter(|_| holds(Switch::Guard(Guard::Handle))) {
-        return Err(Error::Owned(format!("{backend} answered with {handle}, which instance {owner} has")));
+        return Err(owner.has(&format!("{backend} answered with {handle}")));
     }
     db.prepare_cached("UPDATE holding SET handle = ?2, facts = ?3, node = ?4, state = 'held' WHERE id = ?1")?
         .execute(params![id, handle, to_json(facts)?, node.map(to_json).transpose()?])?;
@@ -165,20 +166,41 @@ pub(super) fn hold(
     }
 }
 
+/// Who has what a driver answered with.
+struct Owner {
+    instance: String,
+    /// Its undo runs, and nothing went wrong with it yet: the far side may be further than our ledger.
+    leaves: bool,
+}
+
+fn owner(row: &Row<'_>) -> Result<Owner> {
+    Ok(Owner { instance: row.get(0)?, leaves: row.get(1)? })
+}
+
+impl Owner {
+    fn has(self, what: &str) -> Error {
+        let Self { instance, leaves } = self;
+        if leaves {
+            Error::Leaving(format!("{what}, which instance {instance} is about to have given back"))
+        } else {
+            Error::Owned(format!("{what}, which instance {instance} has"))
+        }
+    }
+}
+
 /// No two instances have the same machine.
 fn identify(db: &Connection, id: i64, backend: &str, node: &Node) -> Result<()> {
     db.prepare_cached("DELETE FROM identity WHERE holding = ?1")?.execute(params![id])?;
     for (kind, value) in node.identity.keys() {
         let owner = one(
             db,
-            "SELECT h.instance FROM identity i JOIN holding h ON h.id = i.holding WHERE i.kind = ?1 AND i.value = ?2",
+            "SELECT h.instance, h.undo_revision IS NOT NULL AND h.owed_at IS NULL FROM identity i JOIN holding h ON h.id = i.holding
+             WHERE i.kind = ?1 AND i.value = ?2",
             params![kind, value],
-            |row| Ok(row.get::<_, String>(0)?),
+            owner,
         )?;
         if let Some(owner) = owner.filter(|_| holds(Switch::Guard(Guard::Identity))) {
-            return Err(Error::Owned(format!(
-                "{backend} answered with the machine of {kind} {value}, which instance {owner} has"
-            )));
+            return Err(owner.has(&format!("{backend} answered with the machine of {kind} {value}")));
         }
         db.prepare_cached("INSERT INTO identity (kind, value, holding) VALUES (?1, ?2, ?3)")?
             .execute(params![kind, value, id])?;
