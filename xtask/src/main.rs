@@ -29,8 +29,18 @@ cargo xtask fixture              makes tests/fixtures/state-VERSION anew: flows 
 cargo xtask help                 this text";
 
 /// The service is built for it once more, with trouble in it.
-const CHECKS: &[&str] =
-    &["test", "--package", "moganite", "--features", "testing", "--test", "checks", "--", "--nocapture", "--test-threads=2"];
+const CHECKS: &[&str] = &[
+    "test",
+    "--package",
+    "moganite",
+    "--features",
+    "testing",
+    "--test",
+    "checks",
+    "--",
+    "--nocapture",
+    "--test-threads=2",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

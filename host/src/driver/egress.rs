@@ -10,6 +10,8 @@ mod bucket;
 mod capture;
 mod certificate;
 mod echoes;
+#[cfg(test)]
+mod fuzz;
 mod headers;
 mod line;
 mod patterns;
