@@ -18,6 +18,10 @@ cargo xtask test --real          the same, then the tests against a real Ironic 
 cargo xtask test --real --only   those alone, as .ci/run does after `cargo xtask test`
 cargo xtask test --chaos         the service, built to die, dies at every place; then the far sides are asked what is left behind.
                                  About 4 minutes; --minutes N, --seed N, --all (every place), --run RUN (as a failure names it)
+cargo xtask test --hostile       the service with a driver that does what no driver may, over 120 cases, while honest ones work beside it.
+                                 About 4 minutes; --only WORD (of a case's name or row), --list
+cargo xtask fuzz                 what reads plugin files, manifests, bodies, paths and checkpoints, with input that nobody wrote;
+                                 60 s each; --seconds N
 cargo xtask demo                 plugins, programs, then the main job before your eyes, on simulators
 cargo xtask up                   plugins, programs, then the service on simulators to try by hand, until Ctrl-C
 cargo xtask demo --with-leak     the same with a pod manager that keeps a node: must end with exit code 1
@@ -68,6 +72,9 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
             test_real(&workspace)?;
         }
         ["test", "--chaos", flags @ ..] => return chaos(&Workspace::find()?, flags),
+        ["test", "--hostile", flags @ ..] => return hostile(&Workspace::find()?, flags),
+        ["fuzz"] => fuzz(&Workspace::find()?, "60")?,
+        ["fuzz", "--seconds", seconds] => fuzz(&Workspace::find()?, seconds)?,
         ["up"] => up(&Workspace::find()?)?,
         ["demo", flags @ ..] => return demo(&Workspace::find()?, flags),
         ["fixture"] => fixture(&Workspace::find()?, &[])?,
@@ -100,6 +107,23 @@ fn chaos(workspace: &Workspace, flags: &[&str]) -> Result<ExitCode> {
         &["build", "--package", "chaos", "--features", "failpoints", "--bins"],
     )?;
     Ok(exit_code(workspace.status(&workspace.program("chaos"), flags)?))
+}
+
+/// A long round of what is one of the library's tests.
+fn fuzz(workspace: &Workspace, seconds: &str) -> Result<()> {
+    let seconds = [("MOGANITE_FUZZ_SECONDS", seconds.to_owned())];
+    workspace.cargo_with(
+        "fuzz",
+        &["test", "--package", "moganite", "--lib", "--", "--nocapture", "egress::fuzz"],
+        &seconds,
+    )
+}
+
+/// Runs the hostile corpus with these flags and answers its exit code.
+fn hostile(workspace: &Workspace, flags: &[&str]) -> Result<ExitCode> {
+    make_everything(workspace)?;
+    workspace.cargo("build the hostile corpus", &["build", "--package", "hostile"])?;
+    Ok(exit_code(workspace.status(&workspace.program("hostile"), flags)?))
 }
 
 /// Runs the demo with these flags and answers its exit code.

@@ -73,7 +73,7 @@ async fn a_driver_is_called_in_every_role() {
 
 #[tokio::test]
 async fn what_a_driver_finds_comes_through_with_the_handle_it_was_asked_for() {
-    let composer = Rig::of("misbehave").await.composer(json!({})).await;
+    let composer = Rig::of("misbehave").await.composer(json!({ "kept": true })).await;
     let found = composer.find(call(), &holding(Some("node-7"))).await.result.unwrap();
     assert!(matches!(found, Presence::Present { handle, .. } if handle == "node-7"));
 }
@@ -81,7 +81,7 @@ async fn what_a_driver_finds_comes_through_with_the_handle_it_was_asked_for() {
 #[tokio::test]
 async fn a_machine_is_claimed_and_given_back() {
     let rig = Rig::of("misbehave").await;
-    let revision = rig.write(rig.revision("tested", json!({}))).await;
+    let revision = rig.write(rig.revision("tested", json!({ "kept": true }))).await;
     let (mark, site) = (Mark("mg-abc123-op-1".into()), Site::parse("abc123").unwrap());
     let claimer = rig.drivers.claimer(revision).await.unwrap();
     let Ok(Doing::Done(lent)) = claimer.claim(call(), &mark, &shape(), &[]).await.result else { panic!() };

@@ -21,6 +21,58 @@ pub(crate) fn grow() -> ! {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "the host's time is what it asks for")]
+pub(crate) fn spin_in_host() -> ! {
+    loop {
+        black_box(std::time::Instant::now());
+    }
+}
+
+/// How many bytes came.
+pub(crate) fn random_flood() -> usize {
+    wasi::random(1 << 40)
+}
+
+/// How many the host gave before it said no, which ends the call.
+pub(crate) fn resource_flood() -> usize {
+    wasi::resources(10_000_000)
+}
+
+pub(crate) fn output_flood() -> ! {
+    use std::io::Write as _;
+    let line = "flood ".repeat(10_000);
+    loop {
+        // What the host does not take is the host's business.
+        std::io::stdout().write_all(line.as_bytes()).ok();
+        std::io::stderr().write_all(line.as_bytes()).ok();
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+mod wasi {
+    pub(super) fn random(bytes: u64) -> usize {
+        wasip2::random::random::get_random_bytes(bytes).len()
+    }
+
+    pub(super) fn resources(many: usize) -> usize {
+        let held: Vec<_> =
+            (0..many).map(|_| wasip2::clocks::monotonic_clock::subscribe_duration(3_600_000_000_000)).collect();
+        held.len()
+    }
+}
+
+/// A native test has no host.
+#[cfg(not(target_arch = "wasm32"))]
+mod wasi {
+    pub(super) fn random(_: u64) -> usize {
+        0
+    }
+
+    pub(super) fn resources(_: usize) -> usize {
+        0
+    }
+}
+
 #[inline(never)]
 pub(crate) fn recurse(depth: u64) -> u64 {
     let frame = black_box([depth; 64]);

@@ -1,8 +1,47 @@
 //! Ways out of the sandbox, tried one after the other. Each try says "denied", "failed" or "reached".
 
 use moganite_driver::{ACCESS_ADDRESS, ACCESS_PASSWORD, ACCESS_USERNAME, Endpoint, Fault, Reply, fault, info};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::net::TcpStream;
+
+/// One request, as the settings have it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Try {
+    /// The authority.
+    to: String,
+    #[serde(default = "get")]
+    method: String,
+    path: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    #[serde(default)]
+    body: Option<Value>,
+}
+
+fn get() -> String {
+    "GET".into()
+}
+
+/// Short, so that what came of all of them is one fault.
+pub(crate) fn one((number, what): (usize, &Try)) -> String {
+    let named = Endpoint::named(&what.to);
+    let far = what.headers.iter().fold(named, |far, (name, value)| far.header(name, value));
+    let body = what.body.as_ref().map(|body| body.to_string().into_bytes());
+    match far.send(&what.method, &what.path, body) {
+        Ok(reply) => {
+            let said: String = reply.text().chars().take(120).collect();
+            format!("{number} reached {} {:?} {said}", reply.status, reply.header("location").unwrap_or_default())
+        }
+        Err(refused) if fault::sentence(&refused).contains("denied") => format!("{number} denied"),
+        Err(refused) => format!("{number} failed {:.60}", fault::sentence(&refused)),
+    }
+}
+
+pub(crate) fn huge_body() -> String {
+    outcome("a body of a mebibyte", Endpoint::named("far").post("/work", &"x".repeat(1 << 20)))
+}
 
 pub(crate) fn foreign_host() -> Vec<String> {
     ["metadata.internal", "127.0.0.1:1", "169.254.169.254", "[::1]:1", "far.example", "far:80"]

@@ -57,6 +57,14 @@ impl Http {
         Ok(request.send().await?.error_for_status()?.text().await?)
     }
 
+    /// One header of an answer.
+    pub async fn header(&self, path: &str, name: &str) -> Result<Option<String>> {
+        let request = self.client.get(format!("{}{path}", self.base));
+        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let answer = request.send().await?;
+        Ok(answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned))
+    }
+
     /// A file's bytes as they are.
     pub async fn upload(&self, path: &str, bytes: Vec<u8>) -> Result<Answer> {
         let request = self.client.post(format!("{}{path}", self.base)).header("content-type", "application/wasm");
