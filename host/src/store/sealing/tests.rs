@@ -33,7 +33,11 @@ fn column<T: rusqlite::types::FromSql>(folder: &Path, sql: &str) -> Vec<T> {
 
 /// Everything that stands in the folder.
 fn bytes(folder: &Path) -> Vec<u8> {
-    let files = fs::read_dir(folder).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+    // A store that was just dropped still takes its log away: what is gone by now holds nothing.
+    let files = fs::read_dir(folder).unwrap().map(|file| match fs::read(file.unwrap().path()) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        read => read.unwrap(),
+    });
     files.collect::<Vec<_>>().concat()
 }
 
