@@ -290,7 +290,7 @@ impl World {
         }
         for id in &instances {
             let path = format!("/v1/instances/{id}");
-            until(&format!("{id} to be gone"), Duration::from_secs(15), async || {
+            until(&format!("{id} to be gone"), Duration::from_secs(40), async || {
                 let instance = self.get(&path).await?;
                 if instance.status == 404 {
                     return Ok(Some(()));
@@ -315,7 +315,7 @@ impl World {
         }
         for backend in &backends {
             // An instance may be gone while something of it is still owed.
-            until(&format!("nothing to be held at {backend}"), Duration::from_secs(15), async || {
+            until(&format!("nothing to be held at {backend}"), Duration::from_secs(40), async || {
                 let held = self.get("/v1/holdings?limit=1000").await?.ok()?;
                 let is_ours = |holding: &Value| holding["backend"] == backend.as_str();
                 if !held["items"].as_array().into_iter().flatten().any(is_ours) {

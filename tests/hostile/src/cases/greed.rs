@@ -13,7 +13,8 @@ const MEMORY: &str = "Memory bomb";
 const CRASH: &str = "Crash in an export";
 
 /// What names the limit of each.
-const CPU: &[&str] = &["of cpu", "limit-cpu"];
+/// On a machine that is busy with something else the wall comes first.
+const CPU: &[&str] = &["of cpu", "limit-cpu", "took longer", "limit-wall"];
 const WALL: &[&str] = &["took longer", "limit-wall", "was not seen"];
 const SPACE: &[&str] = &["bytes of memory", "limit-memory"];
 const BROKE: &[&str] = &["broke in"];
