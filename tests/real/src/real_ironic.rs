@@ -96,8 +96,17 @@ impl RealIronic {
         Ok(body)
     }
 
-    /// What Ironic answers, whatever the status; an empty body is null.
+    /// What Ironic answers, whatever the status; an empty body is null. A token of a few seconds may be over before a busy machine used
+    /// it, and what was answered 401 did nothing: once more, with a new one.
     pub async fn ironic(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
+        let answer = self.ask(&method, path, body).await?;
+        if answer.0 == StatusCode::UNAUTHORIZED && self.keystone.is_some() {
+            return self.ask(&method, path, body).await;
+        }
+        Ok(answer)
+    }
+
+    async fn ask(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
         let mut request = self
             .client
             .request(method.clone(), format!("{}{path}", self.ironic_url))
