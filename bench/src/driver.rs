@@ -114,7 +114,6 @@ pub(crate) fn run(flags: &[&str]) -> Result<ExitCode> {
     println!("\ngoals, each by the median of {rounds} rounds:");
     let goals: Vec<_> = GOALS.iter().collect();
     let missed = judge(&goals, &all);
-    println!("what a swap under load costs: `cargo xtask test --swap`");
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
