@@ -53,7 +53,8 @@ fn every_thread_of_a_running_service_has_given_up_new_privileges() {
 #[test]
 fn the_compiling_child_writes_the_file_that_is_there_and_makes_no_other() {
     let folder = tempfile::tempdir().unwrap();
-    let component = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/plugins/misbehave.wasm")).unwrap();
+    // target/tmp is cargo's folder for integration tests.
+    let component = std::fs::read(concat!(env!("CARGO_TARGET_TMPDIR"), "/../plugins/misbehave.wasm")).unwrap();
     let input = folder.path().join(format!("{}.wasm", moganite::model::Digest::of(&component).hex()));
     std::fs::write(&input, component).unwrap();
     let (there, other) = (folder.path().join("there"), folder.path().join("other"));
