@@ -41,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 pub use backends::{WriteRevision, Written};
 pub use backup::{HandOut, Restored, Snapshot, restored};
@@ -122,7 +122,7 @@ pub struct Store {
     writer: writer::Writer,
     readers: Arc<reader::Readers>,
     awake: Arc<Awake>,
-    changes: tokio::sync::broadcast::Sender<FlowId>,
+    changes: broadcast::Sender<FlowId>,
     key: sealing::Key,
     /// None: the master key was given.
     key_file: Option<PathBuf>,
@@ -153,22 +153,25 @@ impl Store {
             key_file,
             rotating: Arc::default(),
             awake: Arc::default(),
-            changes: tokio::sync::broadcast::channel(1024).0,
+            changes: broadcast::channel(1024).0,
             snapshot: Arc::new(Mutex::new(folder.join("snapshot.db"))),
         })
     }
 
-    /// Applies one operation and answers when it is durable.
+    /// Applies one operation and answers when it is durable. Once it is, the runner and those who watch are told, also when the caller
+    /// is dropped meanwhile.
     pub async fn write<O: Operation>(&self, lane: Lane, operation: O) -> Result<O::Answer> {
         let (touched, wakes, only) = (operation.flow(), operation.wakes_flows(), operation.wakes_only());
-        let answer = self.writer.write(lane, operation).await?;
-        if wakes {
-            self.awake.add(only);
-        }
-        if let Some(flow) = touched {
-            self.flow_moved(flow, false);
-        }
-        Ok(answer)
+        let (awake, changes) = (self.awake.clone(), self.changes.clone());
+        let told = Box::new(move || {
+            if wakes {
+                awake.add(only);
+            }
+            if let Some(flow) = touched {
+                tell(&changes, flow);
+            }
+        });
+        self.writer.write(lane, operation, told).await
     }
 
     /// Tells those who watch; and the runner, when other flows are due by it.
@@ -176,10 +179,7 @@ impl Store {
         if wakes_others {
             self.awake.add(None);
         }
-        if self.changes.receiver_count() > 0 {
-            // The last who listened may just have gone.
-            self.changes.send(flow).ok();
-        }
+        tell(&self.changes, flow);
     }
 
     /// Reads on a connection of its own: sees what was durable when it began.
@@ -210,13 +210,20 @@ impl Store {
     }
 
     /// The flows that change from now on.
-    pub fn watch_flows(&self) -> tokio::sync::broadcast::Receiver<FlowId> {
+    pub fn watch_flows(&self) -> broadcast::Receiver<FlowId> {
         self.changes.subscribe()
     }
 
     /// How many commits the writer made since it was opened.
     pub fn commits(&self) -> u64 {
         self.writer.commits()
+    }
+}
+
+fn tell(changes: &broadcast::Sender<FlowId>, flow: FlowId) {
+    if changes.receiver_count() > 0 {
+        // The last who listened may just have gone.
+        changes.send(flow).ok();
     }
 }
 
@@ -252,5 +259,42 @@ impl Awake {
         }
         drop(woken);
         self.bell.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// A flow is due by it.
+    struct Wake(FlowId);
+
+    impl Operation for Wake {
+        type Answer = ();
+
+        fn apply(&self, _: &Connection) -> Result<()> {
+            Ok(())
+        }
+
+        fn flow(&self) -> Option<FlowId> {
+            Some(self.0)
+        }
+
+        fn wakes_only(&self) -> Option<FlowId> {
+            Some(self.0)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_runner_is_told_of_a_write_whose_caller_went_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let flow = FlowId::fresh();
+        // It is queued, and nobody waits for its answer.
+        store.write(Lane::Interactive, Wake(flow)).now_or_never();
+        store.flows_woke().await;
+        assert_eq!(store.take_woken().flows, [flow]);
     }
 }

@@ -130,7 +130,11 @@ struct Waiting<O: Operation> {
     operation: O,
     result: Option<Result<O::Answer>>,
     answer: oneshot::Sender<Result<O::Answer>>,
+    /// Whom else a commit concerns, whether or not the caller is still there.
+    told: Told,
 }
+
+type Told = Box<dyn FnOnce() + Send>;
 
 impl Writer {
     /// Seals and opens with this key.
@@ -142,9 +146,10 @@ impl Writer {
         Self(Arc::new(Held { queue }))
     }
 
-    pub(super) async fn write<O: Operation>(&self, lane: Lane, operation: O) -> Result<O::Answer> {
+    /// `told` runs once it is committed, before the answer.
+    pub(super) async fn write<O: Operation>(&self, lane: Lane, operation: O, told: Told) -> Result<O::Answer> {
         let (answer, answered) = oneshot::channel();
-        self.0.queue.push(lane, Box::new(Waiting { operation, result: None, answer }));
+        self.0.queue.push(lane, Box::new(Waiting { operation, result: None, answer, told }));
         answered.await.unwrap_or(Err(Error::Closed))
     }
 
@@ -270,6 +275,9 @@ impl<O: Operation> Job for Waiting<O> {
             (Ok(()), None) => Err(Error::Closed),
             (Err(error), _) => Err(error.clone()),
         };
+        if result.is_ok() {
+            (self.told)();
+        }
         // The caller may have gone; what is committed stays committed.
         self.answer.send(result).ok();
     }
@@ -343,7 +351,7 @@ mod tests {
         let (mut batch, mut answers): (Vec<Box<dyn Job>>, Vec<_>) = (Vec::new(), Vec::new());
         for operation in [Note(1, false), Note(2, true), Note(3, false)] {
             let (answer, answered) = oneshot::channel();
-            batch.push(Box::new(Waiting { operation, result: None, answer }));
+            batch.push(Box::new(Waiting { operation, result: None, answer, told: Box::new(|| ()) }));
             answers.push(answered);
         }
         let committed = commit(&db, &mut batch);
