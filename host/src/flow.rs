@@ -9,6 +9,7 @@
 
 mod advance;
 mod calls;
+mod first;
 mod list;
 mod runner;
 mod story;
@@ -17,8 +18,9 @@ mod task;
 pub mod testing;
 
 pub use advance::{Limits, Next, Signals, Wake, advance};
+pub use first::first;
 pub use list::{Book, List};
-pub use runner::{Patience, Runner, first};
+pub use runner::{Patience, Runner};
 pub use task::{Begin, Cx, Outcome, Task};
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,14 @@ struct Call {
     named: bool,
 }
 
+/// Whether a flow may make its next call at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GoesOn {
+    pub(super) may: bool,
+    /// What it left has room again for who was left out.
+    pub(super) room: bool,
+}
+
 /// What the end of a call asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ended {
@@ -81,29 +89,28 @@ impl Calls {
     }
 
     /// Whether the next call of a flow that is under way may go to this backend, in place of the one before.
-    pub(super) fn goes_on(&self, id: FlowId, backend: Option<&Name>, probes: Option<i64>) -> bool {
+    pub(super) fn goes_on(&self, id: FlowId, backend: Option<&Name>, probes: Option<i64>) -> GoesOn {
         let mut state = self.lock();
-        if !state.may_probe(id, probes) {
-            return false;
+        let Some((before, probed)) = state.calls.get(&id).map(|call| (call.backend.clone(), call.probes)) else {
+            return GoesOn { may: false, room: false };
+        };
+        let moves = before.as_ref() != backend;
+        if !state.may_probe(id, probes) || moves && !state.has_room(backend, self.per_backend) {
+            // Its end makes the room.
+            return GoesOn { may: false, room: false };
         }
         if let Some(call) = state.calls.get_mut(&id) {
-            call.probes = probes;
+            (call.backend, call.probes) = (backend.cloned(), probes);
         }
-        if state.calls.get(&id).is_some_and(|call| call.backend.as_ref() == backend) {
-            return true;
-        }
-        let room = state.has_room(backend, self.per_backend);
-        if let Some(call) = state.calls.get_mut(&id).filter(|_| room) {
-            call.backend = backend.cloned();
-        }
-        room
+        let left = moves && before.is_some() || probed.is_some() && probed != probes;
+        GoesOn { may: true, room: left && std::mem::take(&mut state.left_out) }
     }
 
     pub(super) fn end(&self, id: FlowId) -> Ended {
         let mut state = self.lock();
-        let call = state.calls.remove(&id);
-        let room = call.as_ref().is_some_and(|call| call.backend.is_some()) && std::mem::take(&mut state.left_out);
-        Ended { named: call.is_some_and(|call| call.named), room }
+        let Some(call) = state.calls.remove(&id) else { return Ended { named: false, room: false } };
+        let left = call.backend.is_some() || call.probes.is_some();
+        Ended { named: call.named, room: left && std::mem::take(&mut state.left_out) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -153,9 +160,23 @@ mod tests {
         assert!(calls.begin(first, Some(&pod), Some(7)));
         assert!(!calls.begin(second, Some(&pod), Some(7)));
         assert_eq!(calls.probing(), [7]);
-        assert!(calls.goes_on(first, Some(&pod), None), "the first is through");
+        assert_eq!(calls.goes_on(first, Some(&pod), None), GoesOn { may: true, room: true }, "the first is through");
         assert!(calls.begin(second, Some(&pod), Some(7)));
-        assert!(!calls.goes_on(first, Some(&pod), Some(7)));
+        assert_eq!(calls.goes_on(first, Some(&pod), Some(7)), GoesOn { may: false, room: false });
+    }
+
+    #[test]
+    fn who_was_left_out_of_a_backend_is_looked_for_when_a_flow_goes_on_elsewhere() {
+        let calls = Calls::new(1);
+        let [pod, ironic] = ["pod-a", "ironic-1"].map(|name| Name::parse("name", name).unwrap());
+        let (first, second) = (FlowId::fresh(), FlowId::fresh());
+        assert!(calls.begin(first, Some(&pod), None));
+        assert!(!calls.begin(second, Some(&pod), None));
+        assert_eq!(calls.goes_on(first, Some(&pod), None), GoesOn { may: true, room: false }, "it stays where it is");
+        assert_eq!(calls.goes_on(first, Some(&ironic), None), GoesOn { may: true, room: true });
+        assert!(calls.begin(second, Some(&pod), None));
+        assert_eq!(calls.goes_on(first, Some(&pod), None), GoesOn { may: false, room: false }, "now that is full");
+        assert_eq!(calls.end(second), Ended { named: false, room: true });
     }
 
     #[test]

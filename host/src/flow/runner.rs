@@ -1,26 +1,23 @@
 //! The loop: asks the store what is due, calls the task, asks `advance`, commits. Recovery is the same question.
 
+mod resting;
+mod transition;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
-use super::advance::{Limits, Next, Signals, Wake, advance};
 use super::calls::Calls;
 use super::list::{Book, Page, Typed};
-use super::story;
-use super::task::{Begin, Cx, Left, Outcome};
+use super::task::{Cx, Left, Outcome};
 use crate::clock::Clock;
 use crate::config::Flows;
-use crate::model::{
-    Direction, Event, EventKind, Fault, FaultKind, Flow, FlowId, InstanceId, Millis, Name, Phase, Position, Progress,
-    Role, Site,
-};
-use crate::store::{self, Due, Effect, FlowUpdate, Moved, Store, Transition};
+use crate::model::{Fault, FaultKind, Flow, FlowId, Millis, Name, Phase, Site};
+use crate::store::{self, Due, Effect, FlowUpdate, Moved, Store};
 
 /// How patient all flows are.
 pub type Patience = Flows;
@@ -68,62 +65,6 @@ enum Stands {
     Rests(Option<Millis>),
 }
 
-/// The row, the first line and the first effects of a new flow, for the commit that makes it.
-pub fn first(
-    book: &Book,
-    site: &Site,
-    flow: (FlowId, &str, u32),
-    of: (Name, InstanceId),
-    state: Vec<u8>,
-    now: Millis,
-) -> (Flow, Event, Vec<Effect>) {
-    let (id, kind, version) = flow;
-    let (project, instance) = of;
-    let begin = Begin { flow: id, instance, direction: Direction::Execute, task: 0, round: 1, site: site.clone() };
-    let effects = book.page(kind, version).map(|page| page.begin(&begin, &state)).unwrap_or_default();
-    let task = book.tasks(kind, version, 1).first().copied().unwrap_or_default();
-    let flow = Flow {
-        id,
-        row: 0,
-        kind: kind.to_owned(),
-        version,
-        project,
-        instance,
-        position: Position { phase: Phase::Forward, task: 0, attempt: 1, round: 1 },
-        revision: 1,
-        state,
-        checkpoint: None,
-        task_since: now,
-        wake: Some(now),
-        cancel: false,
-        fault: None,
-        progress: Progress::default(),
-        exclusive: None,
-        place: None,
-        follows: None,
-        backend: None,
-        paused: None,
-        created_at: now,
-        updated_at: now,
-    };
-    let event = Event {
-        seq: 0,
-        at: now,
-        task: task.to_owned(),
-        direction: Direction::Execute,
-        round: 1,
-        attempt: 1,
-        kind: EventKind::Created,
-        note: kind.to_owned(),
-        backend: None,
-        plugin: None,
-        exchanges: Vec::new(),
-        given_back: None,
-        evidence: None,
-    };
-    (flow, event, effects)
-}
-
 impl Runner {
     pub fn new(store: Store, book: Book, clock: Clock, site: Site, patience: Patience) -> Self {
         let room = Arc::new(Semaphore::new(patience.at_once));
@@ -146,50 +87,6 @@ impl Runner {
     /// Once, before [`Runner::run`]: what is due may have been in a call when the last run ended, so its next try counts as another.
     pub async fn take_over(&self) -> store::Result<()> {
         self.0.store.take_over(self.0.clock.now()).await
-    }
-
-    /// An operator's word in place of a task that a flow rests at: it counts as done, and what its undo would have given back as gone.
-    ///
-    /// `also` is committed with it. None: the flow does not rest.
-    pub fn skipped(&self, flow: &Flow, note: &str, also: Vec<Effect>) -> Option<Transition> {
-        let (page, flow) = self.rested(flow)?;
-        let begin = self.0.begin(&flow, flow.position);
-        let mut effects = written_off(&page.begin(&begin, &flow.state));
-        effects.extend(also);
-        let left = Left { effects, note: Some(note.to_owned()), kind: Some(EventKind::Skipped), ..Left::default() };
-        Some(self.0.transition(&flow, Some(&page), Outcome::Done, (flow.state.clone(), None), left))
-    }
-
-    /// The end of a flow that rests, whatever it still holds. None: it does not rest.
-    pub fn abandoned(&self, flow: &Flow, note: &str, also: Vec<Effect>) -> Option<Transition> {
-        let (page, at) = self.rested(flow)?;
-        let left =
-            Left { effects: also, note: Some(note.to_owned()), kind: Some(EventKind::Abandoned), ..Left::default() };
-        // As if it came to rest once more: that begins no other task.
-        let why = flow.fault.clone().unwrap_or_else(|| Fault::new(FaultKind::Broken, note));
-        let mut end = self.0.transition(&at, Some(&page), Outcome::Fail(why), (at.state.clone(), None), left);
-        let phase = if page.turns() { Phase::Reverted } else { Phase::Done };
-        end.update.position = Position { phase, ..flow.position };
-        (end.update.wake, end.update.task_over) = (None, true);
-        Some(end)
-    }
-
-    /// Which role's undo a flow rests at; none for a task that gives nothing back.
-    pub fn rests_at(&self, flow: &Flow) -> Option<Role> {
-        let (page, flow) = self.rested(flow)?;
-        let begun = page.begin(&self.0.begin(&flow, flow.position), &flow.state);
-        begun.iter().find_map(|effect| match effect {
-            Effect::BeginUndo { role, .. } => Some(*role),
-            _ => None,
-        })
-    }
-
-    /// A flow that needs an operator, as it stood before it rested.
-    fn rested(&self, flow: &Flow) -> Option<(Arc<dyn Page>, Flow)> {
-        let page = self.0.book.page(&flow.kind, flow.version)?;
-        let phase = if page.turns() { Phase::Backward } else { Phase::Forward };
-        let position = Position { phase, ..flow.position };
-        (flow.position.phase == Phase::NeedsOperator).then(|| (page, Flow { position, ..flow.clone() }))
     }
 
     /// Runs what is due until `stop` says so; calls under way are cut, as a crash would cut them.
@@ -247,7 +144,7 @@ impl Runner {
         let mut found: HashMap<FlowId, (Flow, bool, Option<i64>)> = found.map(|found| (found.0.id, found)).collect();
         for (id, room) in claimed {
             match found.remove(&id) {
-                Some((flow, true, probes)) if inner.calls.goes_on(id, flow.backend.as_ref(), probes) => {
+                Some((flow, true, probes)) if inner.goes_on(id, flow.backend.as_ref(), probes) => {
                     let runner = self.clone();
                     let flow = Box::new(flow);
                     tokio::spawn(async move {
@@ -320,6 +217,15 @@ impl Inner {
         claimed
     }
 
+    /// Whether its next call may be made now.
+    fn goes_on(&self, id: FlowId, backend: Option<&Name>, probes: Option<i64>) -> bool {
+        let goes_on = self.calls.goes_on(id, backend, probes);
+        if goes_on.room {
+            self.look_again();
+        }
+        goes_on.may
+    }
+
     /// No call of it is under way any more.
     fn end(&self, id: FlowId, wake: Option<Millis>) {
         let ended = self.calls.end(id);
@@ -358,7 +264,7 @@ impl Inner {
                         self.lost().remove(&id);
                     }
                     match stands {
-                        Stands::Due if self.calls.goes_on(id, flow.backend.as_ref(), None) => (),
+                        Stands::Due if self.goes_on(id, flow.backend.as_ref(), None) => (),
                         Stands::Due => return None,
                         Stands::Waits => {
                             self.look_again();
@@ -482,135 +388,4 @@ impl Inner {
             true => Stands::Due,
         }
     }
-
-    /// What the commit after a call writes.
-    fn transition(
-        &self,
-        flow: &Flow,
-        page: Option<&Arc<dyn Page>>,
-        outcome: Outcome,
-        (state, typed): (Vec<u8>, Option<&Typed>),
-        mut left: Left,
-    ) -> Transition {
-        let now = self.clock.now();
-        // In a line the clock stands: a task's time begins with its turn.
-        let since = if flow.place.is_some_and(|place| place > 0) { now } else { flow.task_since };
-        let signals = Signals {
-            cancelled: flow.cancel,
-            overdue: now.saturating_sub(since) > millis(left.budget.unwrap_or(self.patience.deadline)),
-            again: page
-                .zip(flow.fault.as_ref())
-                .and_then(|(page, cause)| page.again(&state, flow.position.round, cause)),
-        };
-        let limits = self.limits(page, flow.position.round);
-        let next = advance(flow.position, &outcome, signals, &limits);
-        let mut effects = std::mem::take(&mut left.effects);
-        if let Some(page) = page {
-            if next.task_over && next.position.phase.runs() {
-                effects.extend(page.begin_after(&self.begin(flow, next.position), &state, typed));
-            }
-            let fault = next.fault.as_ref().or(flow.fault.as_ref());
-            effects.extend(page.end(flow.instance, &state, next.position.phase, fault));
-        }
-        let task = page.and_then(|page| page.task_name(flow.position.round, flow.position.task));
-        let progress = story::progress(&outcome, &next, &left, flow);
-        let backend = left.backend.clone();
-        let event = Event {
-            seq: 0,
-            at: now,
-            task: task.unwrap_or_default().to_owned(),
-            direction: direction(flow.position.phase),
-            round: flow.position.round,
-            attempt: flow.position.attempt,
-            kind: left.kind.unwrap_or_else(|| story::kind(&outcome, &next)),
-            note: left.note.unwrap_or_else(|| story::note(&outcome, &next)),
-            backend: left.backend,
-            plugin: left.plugin,
-            exchanges: left.exchanges,
-            given_back: left.given_back,
-            evidence: left.evidence,
-        };
-        let update = FlowUpdate {
-            position: next.position,
-            checkpoint: checkpoint(flow, outcome, &next),
-            state,
-            task_since: if next.task_over { now } else { since },
-            wake: match next.wake {
-                Wake::Now => Some(now),
-                Wake::After(after) => Some(now + millis(after.min(self.patience.longest_wait))),
-                Wake::Never => None,
-            },
-            fault: fault_of_round(flow, &next),
-            progress,
-            as_due_as_before: next.wake == Wake::Now
-                && flow.wake.is_some_and(|wake| wake <= now)
-                && left.calls.is_none()
-                && (&backend, &flow.backend, &flow.exclusive) == (&None, &None, &None),
-            backend,
-            calls: left.calls,
-            task_over: next.task_over,
-        };
-        Transition { flow: flow.id, row: flow.row, from: flow.revision, update, event, effects }
-    }
-
-    fn limits(&self, page: Option<&Arc<dyn Page>>, round: u32) -> Limits {
-        Limits {
-            tasks: page.map_or(1, |page| page.count(round)),
-            attempts: self.patience.attempts,
-            revert_attempts: self.patience.revert_attempts,
-            turns: page.is_some_and(|page| page.turns()),
-            patient: page.is_some_and(|page| page.is_patient()),
-            backoff: self.patience.backoff,
-            backoff_max: self.patience.backoff_max,
-            revert_backoff_max: self.patience.revert_backoff_max,
-        }
-    }
-
-    fn begin(&self, flow: &Flow, position: Position) -> Begin {
-        Begin {
-            flow: flow.id,
-            instance: flow.instance,
-            direction: direction(position.phase),
-            task: position.task,
-            round: position.round,
-            site: self.site.clone(),
-        }
-    }
-}
-
-/// An undo that a person takes the place of.
-fn written_off(begun: &[Effect]) -> Vec<Effect> {
-    let role = begun.iter().find_map(|effect| match effect {
-        Effect::BeginUndo { instance, role } => Some(Effect::WriteOff { instance: *instance, role: *role }),
-        _ => None,
-    });
-    role.into_iter().collect()
-}
-
-fn direction(phase: Phase) -> Direction {
-    if phase == Phase::Backward { Direction::Revert } else { Direction::Execute }
-}
-
-/// The first cause of a round is kept; a new round starts without one.
-fn fault_of_round(flow: &Flow, next: &Next) -> Option<Fault> {
-    let new_round = next.position.round > flow.position.round;
-    let resting = next.position.phase == Phase::NeedsOperator;
-    match (&flow.fault, &next.fault) {
-        _ if new_round => None,
-        (Some(first), _) if !resting => Some(first.clone()),
-        (first, None) => first.clone(),
-        (_, Some(now)) => Some(now.clone()),
-    }
-}
-
-fn checkpoint(flow: &Flow, outcome: Outcome, next: &Next) -> Option<Vec<u8>> {
-    match outcome {
-        _ if next.task_over => None,
-        Outcome::Pending { checkpoint, .. } => Some(checkpoint),
-        _ => flow.checkpoint.clone(),
-    }
-}
-
-fn millis(duration: Duration) -> Millis {
-    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }
