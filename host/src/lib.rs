@@ -6,8 +6,7 @@
 //! `cli` the command line. Imports point down this list, never up; `tests/layers.rs` holds them to it. The feature `service`,
 //! on by default, is `driver` and all above.
 
-// Without the service nobody asks for what only the service asks for.
-#![cfg_attr(not(feature = "service"), allow(dead_code))]
+#![cfg_attr(not(feature = "service"), expect(dead_code, reason = "only the service asks for it"))]
 
 #[cfg(feature = "service")]
 pub mod api;
