@@ -149,14 +149,18 @@ impl Service {
     pub async fn instance_gone(&self, id: &str) -> Result<()> {
         until(&format!("instance {id} gone"), Duration::from_secs(60), async || {
             let answer = self.api.get(&format!("/v1/instances/{id}")).await?;
-            let flows = self.api.get("/v1/flows?limit=1000").await?.ok()?;
-            let runs = |flow: &&Value| {
-                flow["instance"] == id && matches!(flow["phase"].as_str(), Some("forward" | "backward"))
-            };
-            let running = flows["items"].as_array().into_iter().flatten().find(runs);
-            Ok((answer.status == 404 && running.is_none()).then_some(()))
+            Ok((answer.status == 404 && self.running_flows(id).await?.is_empty()).then_some(()))
         })
         .await
+    }
+
+    /// The flows of an instance that have not ended and rest for nobody.
+    pub async fn running_flows(&self, instance: &str) -> Result<Vec<Value>> {
+        let flows = self.api.get("/v1/flows?limit=1000").await?.ok()?;
+        let mut flows = flows["items"].as_array().cloned().unwrap_or_default();
+        let runs = |flow: &Value| matches!(flow["phase"].as_str(), Some("forward" | "backward"));
+        flows.retain(|flow| flow["instance"] == instance && runs(flow));
+        Ok(flows)
     }
 
     /// The flow when it is what `is` says, with its timeline.

@@ -1,5 +1,7 @@
 //! A service bound to the simulators: the backends `pod-a` and `ironic-1`, the flavor `small`, the image `cirros`.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -139,6 +141,20 @@ impl Stack {
         let words = ["direction", "task", "kind", "note"];
         let line = |event: &Value| words.map(|word| event[word].as_str().unwrap_or_default().to_owned()).join(" ");
         Ok(flow["events"].as_array().into_iter().flatten().map(line).collect())
+    }
+
+    /// What a test that waited in vain wants to read: the flows of an instance, their timelines, the end of the log.
+    pub async fn story(&self, instance: &str) -> Result<String> {
+        let flows = self.service.api.get("/v1/flows?limit=1000").await?.ok()?;
+        let mut story = String::new();
+        for flow in flows["items"].as_array().into_iter().flatten().filter(|flow| flow["instance"] == instance) {
+            let flow = self.service.api.get(&format!("/v1/flows/{}", text(flow, "id")?)).await?.ok()?;
+            writeln!(story, "{flow:#}")?;
+        }
+        let log = std::fs::read_to_string(self.folder.path().join("service.log"))?;
+        let skipped = log.lines().count().saturating_sub(80);
+        story.extend(log.lines().skip(skipped).flat_map(|line| [line, "\n"]));
+        Ok(story)
     }
 
     /// Everything that the service and its database wrote, as bytes.

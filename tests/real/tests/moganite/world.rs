@@ -1,8 +1,13 @@
 //! moganite, its plugins and the simulated pod manager, on a real Ironic and a real Redfish emulator.
 
+use std::time::Duration;
+
 use real::{Auth, RealIronic, Tap};
 use scenarios::{BMC_PASSWORD, Elsewhere, Options, Stack};
 use serde_json::{Value, json};
+
+/// A real Ironic takes its time on two busy cores.
+const A_LIFE: Duration = Duration::from_secs(300);
 
 pub(crate) struct World {
     pub(crate) ironic: RealIronic,
@@ -54,25 +59,29 @@ impl World {
         self.stack.create(name, flavor).await.unwrap().0
     }
 
-    /// The instance when it is not `creating` any more. A real Ironic takes its time on two busy cores.
+    /// The instance when it is not `creating` any more.
     pub(crate) async fn ended(&self, id: &str) -> Value {
         let path = format!("/v1/instances/{id}");
-        scenarios::until("the end of a create", std::time::Duration::from_secs(300), async || {
+        let ended = scenarios::until("the end of a create", A_LIFE, async || {
             let instance = self.stack.service.api.get(&path).await?.ok()?;
             Ok(Some(instance).filter(|instance| instance["state"] != "creating"))
-        })
-        .await
-        .unwrap()
+        });
+        match ended.await {
+            Ok(instance) => instance,
+            Err(error) => panic!("{error:#}: {}", self.stack.story(id).await.unwrap()),
+        }
     }
 
-    /// Returns when a deleted instance is gone.
+    /// Returns when a deleted instance is gone and nothing of it is owed any more.
     pub(crate) async fn gone(&self, id: &str) {
         let path = format!("/v1/instances/{id}");
-        scenarios::until("the end of a delete", std::time::Duration::from_secs(300), async || {
-            Ok((self.stack.service.api.get(&path).await?.status == 404).then_some(()))
-        })
-        .await
-        .unwrap();
+        let gone = scenarios::until("the end of a delete", A_LIFE, async || {
+            let gone = self.stack.service.api.get(&path).await?.status == 404;
+            Ok((gone && self.stack.service.running_flows(id).await?.is_empty()).then_some(()))
+        });
+        if let Err(error) = gone.await {
+            panic!("{error:#}: {}", self.stack.story(id).await.unwrap());
+        }
     }
 
     /// Every machine is off, nothing is composed, and Ironic has no node but `preset` ones, unclaimed.
