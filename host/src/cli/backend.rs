@@ -126,7 +126,7 @@ impl Command {
                     (body["digest"], body["grant"]) = (asked["digest"].clone(), asked["asks_more"].clone());
                 }
                 let body = Value::Object(present(body).unwrap_or_default());
-                output.one(&client.post(&format!("/v1/backends/{name}/swap"), &body).await?);
+                output.one(&client.put(&format!("/v1/backends/{name}/plugin"), &body, None).await?);
             }
             Self::Promote { name, why: Reason { reason } } => {
                 output.one(&client.post(&format!("/v1/backends/{name}/promote"), &json!({ "reason": reason })).await?);

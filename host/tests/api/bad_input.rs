@@ -139,9 +139,9 @@ async fn each_mistake_of_an_operator_has_its_code() {
         let answer = server.put(path, &body).await;
         assert_eq!(answer.problem(), (status, code.to_owned()), "{path} {body}: {answer:?}");
     }
-    let swap = server.post("/v1/backends/pod-a/swap", &json!({"digest": "ghost"})).await;
+    let swap = server.put("/v1/backends/pod-a/plugin", &json!({"digest": "ghost"})).await;
     assert_eq!(swap.problem(), (422, "plugin-unknown".into()));
-    let swap = server.post("/v1/backends/ghost/swap", &json!({"digest": "ghost"})).await;
+    let swap = server.put("/v1/backends/ghost/plugin", &json!({"digest": "ghost"})).await;
     assert_eq!(swap.problem(), (404, "not-found".into()));
     let stale = server.request(Method::PUT, "/v1/backends/pod-a").header(header::IF_MATCH, "\"999\"");
     let stale = Answer::of(stale.json(&json!({"plugin": "ghost"}))).await;

@@ -123,7 +123,7 @@ async fn swapped(stack: &Stack) -> Result<()> {
     stack.service.flow(&first_flow, "a wait", |flow| word(&flow["waits_for"]).contains("ssembl")).await?;
     let other = repacked("valence-redfish", "0.1.1", stack.folder.path())?;
     let added = stack.service.api.upload("/v1/plugins", other).await?.ok()?;
-    stack.service.api.post("/v1/backends/pod-a/swap", &json!({"digest": added["digest"]})).await?.ok()?;
+    stack.service.api.put("/v1/backends/pod-a/plugin", &json!({"digest": added["digest"]})).await?.ok()?;
     let (second, second_flow) = stack.create("web-5", "small").await?;
     for (name, id, flow) in [("web-4", &first, &first_flow), ("web-5", &second, &second_flow)] {
         stack.service.instance_in(id, "active").await?;

@@ -34,7 +34,7 @@ async fn a_waiting_create_ends_on_the_old_digest_and_the_next_runs_on_the_new() 
     let added = api.upload("/v1/plugins", other).await.unwrap().ok().unwrap();
     let new = added["digest"].as_str().unwrap().to_owned();
     assert_ne!(old, new);
-    api.post("/v1/backends/pod-a/swap", &json!({"digest": new})).await.unwrap().ok().unwrap();
+    api.put("/v1/backends/pod-a/plugin", &json!({"digest": new})).await.unwrap().ok().unwrap();
     let (second, second_flow) = stack.create("second", "small").await.unwrap();
     for id in [&first, &second] {
         stack.service.instance_in(id, "active").await.unwrap();
@@ -82,12 +82,12 @@ async fn a_plugin_that_asks_for_more_is_not_activated_until_that_is_granted() {
         api.get(&format!("/v1/plugins/{}", before["digest"].as_str().unwrap())).await.unwrap().body["manifest"]["requests"]
     );
 
-    let refused = api.post("/v1/backends/pod-a/swap", &json!({"digest": new})).await.unwrap();
+    let refused = api.put("/v1/backends/pod-a/plugin", &json!({"digest": new})).await.unwrap();
     assert_eq!((refused.status, &refused.body["code"]), (409, &json!("plugin-asks-more")), "{refused:?}");
     assert_eq!(refused.body["asks_more"], lines);
     assert!(refused.body["detail"].as_str().unwrap().contains("POST http://valence/v1/pod-managers"), "{refused:?}");
     let half = json!({"digest": new, "grant": [lines[0]]});
-    let refused = api.post("/v1/backends/pod-a/swap", &half).await.unwrap();
+    let refused = api.put("/v1/backends/pod-a/plugin", &half).await.unwrap();
     assert_eq!((refused.status, &refused.body["asks_more"]), (409, &json!([lines[1]])), "{refused:?}");
     let binding = json!({"plugin": new, "endpoints": before["endpoints"], "settings": before["settings"], "access": before["access"]});
     let refused =
@@ -105,8 +105,8 @@ async fn a_plugin_that_asks_for_more_is_not_activated_until_that_is_granted() {
     let after = api.get("/v1/backends/pod-a").await.unwrap().ok().unwrap();
     assert_eq!((&after["digest"], &after["requests"]), (&json!(new), &Value::Null));
     // Going back asks for less, and forward again is a new question.
-    api.post("/v1/backends/pod-a/swap", &json!({"digest": before["digest"]})).await.unwrap().ok().unwrap();
-    assert_eq!(api.post("/v1/backends/pod-a/swap", &json!({"digest": new})).await.unwrap().status, 409);
+    api.put("/v1/backends/pod-a/plugin", &json!({"digest": before["digest"]})).await.unwrap().ok().unwrap();
+    assert_eq!(api.put("/v1/backends/pod-a/plugin", &json!({"digest": new})).await.unwrap().status, 409);
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_plugin_that_cannot_undo_what_lives_is_refused() {
     stack.service.instance_in(&id, "active").await.unwrap();
     let ironic = stack.service.digest("ironic").await.unwrap();
     let newest = api.get("/v1/backends/pod-a").await.unwrap().ok().unwrap();
-    let refused = api.post("/v1/backends/pod-a/swap", &json!({"digest": ironic})).await.unwrap();
+    let refused = api.put("/v1/backends/pod-a/plugin", &json!({"digest": ironic})).await.unwrap();
     assert!((400..500).contains(&refused.status), "{refused:?}");
     assert_eq!(api.get("/v1/backends/pod-a").await.unwrap().body["revision"], newest["revision"]);
     stack.delete_and_wait(&id).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_disabled_plugin_is_not_called_its_flows_say_so_and_go_on_or_are_hande
 
     let other = repacked("valence-redfish", "0.1.1", stack.folder.path()).unwrap();
     let new = api.upload("/v1/plugins", other).await.unwrap().ok().unwrap()["digest"].as_str().unwrap().to_owned();
-    api.post("/v1/backends/pod-a/swap", &json!({"digest": new})).await.unwrap().ok().unwrap();
+    api.put("/v1/backends/pod-a/plugin", &json!({"digest": new})).await.unwrap().ok().unwrap();
     let to = json!({"plugin": new, "reason": "the new one does not"});
     api.post(&format!("/v1/flows/{first_flow}/hand-over"), &to).await.unwrap().ok().unwrap();
     stack.service.instance_in(&first, "active").await.unwrap();
@@ -161,7 +161,7 @@ async fn a_disabled_plugin_is_not_called_its_flows_say_so_and_go_on_or_are_hande
         .filter(|entry| entry["user_agent"].as_str().is_some_and(|agent| agent.contains("valence-redfish@0.1.0")));
     assert_eq!(by_old.count(), 0, "a disabled plugin asked nothing");
     let back = json!({"reason": "it was the network"});
-    let refused = api.post("/v1/backends/pod-a/swap", &json!({"digest": old})).await.unwrap();
+    let refused = api.put("/v1/backends/pod-a/plugin", &json!({"digest": old})).await.unwrap();
     assert_eq!((refused.status, &refused.body["code"]), (409, &json!("plugin-disabled")));
     api.post(&format!("/v1/plugins/{old}/enable"), &back).await.unwrap().ok().unwrap();
     stack.service.instance_in(&second, "active").await.unwrap();
@@ -183,7 +183,7 @@ async fn a_disabled_plugin_stays_so_over_a_restart_and_an_older_one_than_its_flo
     let stack = stack.restart().await.unwrap();
     let api = &stack.service.api;
     let code = async |digest: &str| {
-        let answer = api.post("/v1/backends/pod-a/swap", &json!({ "digest": digest })).await.unwrap();
+        let answer = api.put("/v1/backends/pod-a/plugin", &json!({ "digest": digest })).await.unwrap();
         (answer.status, answer.body["code"].as_str().unwrap_or_default().to_owned())
     };
     assert_eq!(code(&new).await, (409, "plugin-disabled".into()));

@@ -83,12 +83,11 @@ pub(super) struct TrialView {
 
 /// The next operations use this plugin, with the settings as they are: all of them, or a canary's; those that run end on theirs. It is on
 /// trial until 100 operations ended, or a canary's: when it breaks too often, the plugin of now takes over again by itself.
-#[utoipa::path(post, path = "/v1/backends/{name}/swap", tag = "backends", params(("name" = String, Path)), request_body = Swap, responses((status = 200, body = BackendView)))]
+#[utoipa::path(put, path = "/v1/backends/{name}/plugin", tag = "backends", params(("name" = String, Path)), request_body = Swap, responses((status = 200, body = BackendView)))]
 async fn swap(
     Operator(caller): Operator,
     State(app): State<App>,
     Named(name): Named,
-    _: Key,
     Body(body): Body<Swap>,
 ) -> Result<impl IntoResponse> {
     app.store().newest_revision(&name).await?.ok_or_else(|| Problem::not_found("backend", &name))?;
