@@ -52,7 +52,7 @@ pub use orphan::{Missing, Orphan, OrphanId, OrphanState, SweepPolicy, Swept, bra
 pub use place::{Place, Session, Value};
 pub use plugin::{EndpointNeed, Manifest, Proof, Proofs, Read};
 pub use plugin_stop::{Broken, Floor, PluginStop, Stopped, Version};
-pub use project::{Project, Role as ProjectRole};
+pub use project::{Project, Projects, Role as ProjectRole};
 pub use quota::Quota;
 pub use trial::{Canary, Trial};
 

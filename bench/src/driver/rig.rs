@@ -103,6 +103,7 @@ impl Rig {
             budgets: moganite::model::Budgets::default(),
             granted: None,
             limits: moganite::model::Limits::default(),
+            projects: moganite::model::Projects::default(),
         };
         let write = WriteRevision { revision, exclusive: vec![], after: None, at: 0 };
         Ok(self.store.write(Lane::Interactive, write).await?)

@@ -24,7 +24,7 @@ use super::error::{Problem, Result};
 use super::page::{Page, Paging};
 use super::plugin_ref;
 use super::time;
-use crate::model::{Ask, Asks, Budgets, Limits, Name, Revision, RevisionId};
+use crate::model::{Ask, Asks, Budgets, Limits, Name, Projects, Revision, RevisionId};
 use crate::store::Written;
 use trial::TrialView;
 
@@ -92,6 +92,9 @@ struct BackendView {
     /// What its plugin's calls may use otherwise than usual.
     #[schema(value_type = Object)]
     limits: Limits,
+    /// Whose instances may be made here; null: everybody's.
+    #[schema(value_type = Option<Vec<String>>)]
+    projects: Projects,
     /// Requests that the plugin may send; null: all that it asks for.
     #[schema(value_type = Option<Vec<Object>>)]
     requests: Option<Vec<Ask>>,
@@ -243,6 +246,7 @@ impl BackendView {
             sweep: revision.sweep.as_str(),
             budgets: revision.budgets,
             limits: revision.limits,
+            projects: revision.projects,
             requests: revision.granted.and_then(|granted| granted.requests),
             asks: None,
             denied: None,

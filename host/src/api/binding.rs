@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::lifecycle::{Granting, Requests};
 use crate::model::{
-    Access, Ask, Auth, Budgets, Digest, Endpoint, Grant, Limits, Name, Revision, RevisionId, SweepPolicy, Tls,
+    Access, Ask, Auth, Budgets, Digest, Endpoint, Grant, Limits, Name, Projects, Revision, RevisionId, SweepPolicy, Tls,
 };
 
 /// What an operator writes.
@@ -44,6 +44,10 @@ pub(super) struct BindingBody {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub(super) limits: Limits,
+    /// Whose instances may be made here; left out: everybody's. What was ordered before goes on.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub(super) projects: Projects,
     /// Requests that the plugin may send, each with endpoint, methods and a path pattern, within what its manifest asks for. Left out:
     /// all that it asks for.
     #[schema(value_type = Option<Vec<Object>>)]
@@ -109,6 +113,7 @@ impl BindingBody {
             grants: self.grants.into_iter().map(Grant::from).collect(),
             sweep: self.sweep,
             budgets: self.budgets,
+            projects: self.projects,
             granted: None,
             limits: self.limits,
         };

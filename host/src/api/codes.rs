@@ -62,6 +62,7 @@ const TABLE: &[Row] = &[
     row("node-of-composed-flavor", 422, "A node can be chosen for pre-set flavors only", "leave out `node`, or take a flavor that claims"),
     row("flavor-not-expressible", 422, "The backend cannot express this flavor", "change the shape, or the route; the detail names what cannot be said"),
     row("flavor-not-for-backend", 422, "The flavor is not deployed at this backend", "name a flavor whose route has the backend under deploy"),
+    row("flavor-not-for-project", 409, "The flavor's backends are not open to this project", "order another flavor, or ask an operator"),
     row("instance-not-adopted", 409, "The machine was never taken over", "delete the instance, which leaves the machine as it is, and adopt it again"),
     row("backend-without-role", 422, "The backend's plugin has not the role", "take the backend out of the route, or name one whose plugin has the role"),
     row("swap-cannot-undo", 409, "The plugin cannot undo what is held", "take a plugin with the roles that the detail lists, or delete those instances first"),

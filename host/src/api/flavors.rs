@@ -10,11 +10,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
-use super::auth::{Operator, Reader};
+use super::auth::{Caller, Operator, Reader};
 use super::body::{Asked, Body, Key, Named};
 use super::error::{Problem, Result};
 use super::page::{Page, Paging};
-use crate::model::{Budgets, Device, Erase, Eraser, Flavor, Name, PartKind, Route, Shape};
+use crate::model::{Budgets, Device, Erase, Eraser, Flavor, Name, PartKind, Projects, Route, Shape};
 use crate::store::{Lane, Remove};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -41,6 +41,10 @@ struct FlavorBody {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, u64>)]
     budgets: Budgets,
+    /// Who may order it, for operators alone to see; left out: everybody. For all others there is no such flavor.
+    #[serde(default, skip_serializing_if = "Projects::are_all")]
+    #[schema(value_type = Option<Vec<String>>)]
+    projects: Projects,
 }
 
 /// Zero or empty: no wish.
@@ -95,8 +99,12 @@ struct RouteBody {
 
 /// All flavors, by name.
 #[utoipa::path(get, path = "/v1/flavors", tag = "flavors", params(Paging), responses((status = 200, body = Page<FlavorBody>)))]
-async fn list(_: Reader, State(app): State<App>, Asked(paging): Asked<Paging>) -> Result<Json<Page<FlavorBody>>> {
-    let flavors = app.store().flavors().await?;
+async fn list(
+    Reader(caller): Reader,
+    State(app): State<App>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<Page<FlavorBody>>> {
+    let flavors = app.store().flavors().await?.into_iter().filter_map(|flavor| seen(&caller, flavor)).collect();
     let page = Page::cut("flavors", &paging, flavors, |flavor| flavor.name.to_string())?;
     Ok(Json(page.map(FlavorBody::from)))
 }
@@ -122,8 +130,9 @@ async fn create(
 
 /// One flavor.
 #[utoipa::path(get, path = "/v1/flavors/{name}", tag = "flavors", params(("name" = String, Path)), responses((status = 200, body = FlavorBody)))]
-async fn show(_: Reader, State(app): State<App>, Named(name): Named) -> Result<Json<FlavorBody>> {
-    let flavor = app.store().flavor(&name).await?.ok_or_else(|| Problem::not_found("flavor", &name))?;
+async fn show(Reader(caller): Reader, State(app): State<App>, Named(name): Named) -> Result<Json<FlavorBody>> {
+    let flavor = app.store().flavor(&name).await?.and_then(|flavor| seen(&caller, flavor));
+    let flavor = flavor.ok_or_else(|| Problem::not_found("flavor", &name))?;
     Ok(Json(flavor.into()))
 }
 
@@ -152,6 +161,14 @@ async fn remove(_: Operator, State(app): State<App>, Named(name): Named) -> Resu
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// As this caller sees it: a flavor of other projects not at all, and whose it is only as an operator.
+fn seen(caller: &Caller, flavor: Flavor) -> Option<Flavor> {
+    if caller.is_operator() {
+        return Some(flavor);
+    }
+    flavor.projects.has(&caller.project).then(|| Flavor { projects: Projects::default(), ..flavor })
+}
+
 impl FlavorBody {
     fn into_flavor(self, name: Name) -> Flavor {
         let RouteBody { claim, compose, enroll, deploy } = self.route;
@@ -163,15 +180,16 @@ impl FlavorBody {
             // Found out by whoever writes it.
             eraser: Eraser::default(),
             budgets: self.budgets,
+            projects: self.projects,
         }
     }
 }
 
 impl From<Flavor> for FlavorBody {
-    fn from(Flavor { name, shape, route, erase, budgets, .. }: Flavor) -> Self {
+    fn from(Flavor { name, shape, route, erase, budgets, projects, .. }: Flavor) -> Self {
         let Route { claim, compose, enroll, deploy } = route;
         let route = RouteBody { claim, compose, enroll, deploy };
-        Self { name: Some(name), shape: shape.into(), route, erase, budgets }
+        Self { name: Some(name), shape: shape.into(), route, erase, budgets, projects }
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::Failed;
 use super::client::Client;
-use crate::model::{Ask, Budgets, Endpoint, Erase, Image, Limits, Name, Network, Route, Shape, SweepPolicy};
+use crate::model::{Ask, Budgets, Endpoint, Erase, Image, Limits, Name, Network, Projects, Route, Shape, SweepPolicy};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -59,6 +59,8 @@ struct Backend {
     #[serde(default)]
     budgets: Budgets,
     #[serde(default)]
+    projects: Projects,
+    #[serde(default)]
     requests: Option<Vec<Ask>>,
     #[serde(default)]
     limits: Limits,
@@ -84,6 +86,8 @@ struct Flavor {
     erase: Erase,
     #[serde(default)]
     budgets: Budgets,
+    #[serde(default)]
+    projects: Projects,
 }
 
 impl Kind {
@@ -219,9 +223,19 @@ fn whole<T: DeserializeOwned + Serialize>(item: Value) -> anyhow::Result<Value> 
 /// Of what the service shows, what a person writes.
 fn written(kind: Kind, shown: Value) -> Value {
     let fields: &[_] = match kind {
-        Kind::Backend => {
-            &["name", "digest", "settings", "endpoints", "access", "grants", "sweep", "budgets", "requests", "limits"]
-        }
+        Kind::Backend => &[
+            "name",
+            "digest",
+            "settings",
+            "endpoints",
+            "access",
+            "grants",
+            "sweep",
+            "budgets",
+            "requests",
+            "limits",
+            "projects",
+        ],
         Kind::Quota => &["project", "instances"],
         Kind::Network | Kind::Image | Kind::Flavor => return shown,
     };

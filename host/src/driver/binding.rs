@@ -200,6 +200,7 @@ mod tests {
             grants: vec![grant("bmc", Some("pod-a"), None), grant("pw", None, Some("s")), grant("token", None, None)],
             sweep: SweepPolicy::default(),
             budgets: crate::model::Budgets::default(),
+            projects: crate::model::Projects::default(),
             granted: None,
             limits: crate::model::Limits::default(),
         }

@@ -239,6 +239,7 @@ async fn bind(bench: &Bench, exclusive: &[&str]) {
         grants: vec![],
         sweep: SweepPolicy::default(),
         budgets: crate::model::Budgets::default(),
+        projects: crate::model::Projects::default(),
         granted: None,
         limits: crate::model::Limits::default(),
     };

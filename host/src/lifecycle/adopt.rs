@@ -50,17 +50,24 @@ impl Lifecycle {
         adoption: Adoption,
         idempotency: Option<(String, Vec<u8>)>,
     ) -> Result<InstanceId, Error> {
-        let order = self.order_of(&adoption).await?;
+        let order = self.order_of(&project, &adoption).await?;
         self.make(project, adoption.name, Create::of(order), (KIND, VERSION), idempotency).await
     }
 
     /// The flavor's order, at this one backend.
-    async fn order_of(&self, adoption: &Adoption) -> Result<Order, Error> {
+    async fn order_of(&self, project: &Project, adoption: &Adoption) -> Result<Order, Error> {
         let Adoption { backend, node, .. } = adoption;
         let not_found = |what, name: &Name| Error::NotFound { what, name: name.to_string() };
-        let flavor = self.store.flavor(&adoption.flavor).await?.ok_or_else(|| not_found("flavor", &adoption.flavor))?;
+        let flavor = self.flavor_for(project, &adoption.flavor).await?;
         let image = self.store.image(&adoption.image).await?.ok_or_else(|| not_found("image", &adoption.image))?;
-        let plugin = self.drivers.plugin(&self.newest(backend).await?.digest);
+        let newest = self.newest(backend).await?;
+        if !newest.projects.has(project) {
+            return Err(Error::Refused {
+                code: "flavor-not-for-project",
+                message: format!("backend {backend} is not open to project {project}: adopt it for another project"),
+            });
+        }
+        let plugin = self.drivers.plugin(&newest.digest);
         for role in [Role::Claim, Role::Deploy] {
             if plugin.as_ref().is_some_and(|plugin| !plugin.roles.contains(&role)) {
                 return Err(rules::wrong_role(backend, role));

@@ -76,6 +76,7 @@ impl Lifecycle {
     ) -> Result<WriteRevision, Error> {
         draft.budgets.check()?;
         draft.limits.check()?;
+        draft.projects.check()?;
         self.drivers.check_binding(&draft.digest, &draft)?;
         let plugin = self.drivers.plugin(&draft.digest).ok_or_else(|| no_plugin(&draft.digest))?;
         rules::can_undo(&plugin, &self.store.roles_held(&draft.backend).await?)?;

@@ -94,6 +94,7 @@ mod tests {
             grants: Vec::new(),
             sweep: SweepPolicy::default(),
             budgets: Budgets::default(),
+            projects: crate::model::Projects::default(),
             granted,
             limits: crate::model::Limits::default(),
         }

@@ -3,7 +3,9 @@
 use super::{Error, Lifecycle, create, delete, power, rebuild, rules};
 use crate::driver::PowerWish;
 use crate::flow::first;
-use crate::model::{Direction, Event, EventKind, FlowId, Instance, InstanceId, InstanceState, Name, Order, Project};
+use crate::model::{
+    Direction, Event, EventKind, Flavor, FlowId, Instance, InstanceId, InstanceState, Name, Order, Project, Route,
+};
 use crate::store::{self, CreateInstance, Created, DeleteInstance, Deleting, Lane, StartFlow, Started};
 
 /// What a user orders.
@@ -30,7 +32,7 @@ impl Lifecycle {
         request: Request,
         idempotency: Option<(String, Vec<u8>)>,
     ) -> Result<InstanceId, Error> {
-        let order = self.order(request.clone()).await?;
+        let order = self.order(&project, request.clone()).await?;
         let state = create::Create::of(order);
         let kind = (state.kind(), create::VERSION);
         self.make(project, request.name, state, kind, idempotency).await
@@ -160,9 +162,10 @@ impl Lifecycle {
     }
 
     /// Flavor and image as they are now: the instance keeps them.
-    async fn order(&self, request: Request) -> Result<Order, Error> {
+    async fn order(&self, project: &Project, request: Request) -> Result<Order, Error> {
         let not_found = |what, name: &Name| Error::NotFound { what, name: name.to_string() };
-        let flavor = self.store.flavor(&request.flavor).await?.ok_or_else(|| not_found("flavor", &request.flavor))?;
+        let flavor = self.flavor_for(project, &request.flavor).await?;
+        let flavor = Flavor { route: self.route_for(project, &flavor).await?, ..flavor };
         let image = self.store.image(&request.image).await?.ok_or_else(|| not_found("image", &request.image))?;
         rules::image_reaches(&image, &flavor.route.deploy, &flavor.name)?;
         let mut networks = Vec::new();
@@ -193,10 +196,33 @@ impl Lifecycle {
             budgets: flavor.budgets,
         };
         order.check()?;
-        for backend in order.route.backends() {
-            self.newest(backend).await?;
-        }
         Ok(order)
+    }
+
+    /// A flavor that is limited to other projects is none.
+    pub(super) async fn flavor_for(&self, project: &Project, name: &Name) -> Result<Flavor, Error> {
+        let flavor = self.store.flavor(name).await?.filter(|flavor| flavor.projects.has(project));
+        flavor.ok_or_else(|| Error::NotFound { what: "flavor", name: name.to_string() })
+    }
+
+    /// The flavor's route over backends that the project may use.
+    async fn route_for(&self, project: &Project, flavor: &Flavor) -> Result<Route, Error> {
+        let mut closed = Vec::new();
+        for backend in flavor.route.backends() {
+            if !self.newest(backend).await?.projects.has(project) {
+                closed.push(backend.clone());
+            }
+        }
+        if closed.is_empty() {
+            return Ok(flavor.route.clone());
+        }
+        flavor.route.without(&closed).ok_or_else(|| Error::Refused {
+            code: "flavor-not-for-project",
+            message: format!(
+                "the backends of flavor {} are not open to project {project}: order another flavor, or ask an operator",
+                flavor.name
+            ),
+        })
     }
 
     pub(super) fn wish(&self, kind: EventKind, note: &str) -> Event {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Budgets, Digest, Granted, Limits, Name, Paused, RevisionId, SweepPolicy};
+use super::{Budgets, Digest, Granted, Limits, Name, Paused, Projects, RevisionId, SweepPolicy};
 
 /// A backend as its newest revision has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,8 @@ pub struct Revision {
     pub granted: Option<Granted>,
     /// What its plugin's calls may use otherwise than usual.
     pub limits: Limits,
+    /// Whose instances may be made here. What was ordered before goes on.
+    pub projects: Projects,
 }
 
 /// Where the name in the driver's requests leads.

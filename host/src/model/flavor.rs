@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Budgets, Invalid, Name, PartKind, Role};
+use super::{Budgets, Invalid, Name, PartKind, Projects, Role};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +20,9 @@ pub struct Flavor {
     /// How long verbs may take, whichever backend they call.
     #[serde(default, skip_serializing_if = "Budgets::is_empty")]
     pub budgets: Budgets,
+    /// Who may order it; for all others there is no such flavor.
+    #[serde(default, skip_serializing_if = "Projects::are_all")]
+    pub projects: Projects,
 }
 
 /// Zero or empty: no wish.
@@ -125,12 +128,32 @@ impl Route {
     pub fn backends(&self) -> impl Iterator<Item = &Name> {
         self.claim.iter().chain(&self.compose).chain(&self.enroll).chain(&self.deploy)
     }
+
+    /// Without these backends, and without a part that leads nowhere. None: nothing is left that makes a machine.
+    pub fn without(&self, closed: &[Name]) -> Option<Self> {
+        let open = |names: &[Name]| names.iter().filter(|name| !closed.contains(name)).cloned().collect::<Vec<_>>();
+        let mut route = Self {
+            claim: open(&self.claim),
+            compose: open(&self.compose),
+            enroll: open(&self.enroll),
+            deploy: open(&self.deploy),
+        };
+        if route.enroll.is_empty() && !self.enroll.is_empty() {
+            route.compose.clear();
+        }
+        if route.compose.is_empty() {
+            route.enroll.clear();
+        }
+        let makes = !route.claim.is_empty() || !route.compose.is_empty();
+        (makes && !route.deploy.is_empty()).then_some(route)
+    }
 }
 
 impl Flavor {
     /// What can be said without asking a backend.
     pub fn check(&self) -> Result<(), Invalid> {
         self.budgets.check()?;
+        self.projects.check()?;
         let shape = &self.shape;
         if shape.cores > 65_536 {
             return Err(Invalid::new("shape.cores", "at most 65536 cores"));
@@ -189,6 +212,7 @@ mod tests {
             erase: Erase::Quick,
             eraser: Eraser::Deploy,
             budgets: Budgets::default(),
+            projects: Projects::default(),
         }
     }
 
@@ -217,5 +241,23 @@ mod tests {
         }))
         .expect("a flavor");
         assert_eq!(flavor.erase, Erase::Quick);
+    }
+
+    #[test]
+    fn a_route_without_a_backend_keeps_what_still_leads_to_a_machine() {
+        let names = |all: &[&str]| all.iter().map(|name| Name::parse("name", name).unwrap()).collect::<Vec<_>>();
+        let composed = Route {
+            compose: names(&["pod-a", "pod-b"]),
+            enroll: names(&["ironic-1"]),
+            deploy: names(&["ironic-1"]),
+            ..Route::default()
+        };
+        let without = composed.without(&names(&["pod-a"])).unwrap();
+        assert_eq!(without, Route { compose: names(&["pod-b"]), ..composed.clone() });
+        assert_eq!(composed.without(&names(&["pod-a", "pod-b"])), None);
+        assert_eq!(composed.without(&names(&["ironic-1"])), None);
+        let either = Route { claim: names(&["ironic-2"]), deploy: names(&["ironic-1", "ironic-2"]), ..composed };
+        let claimed = Route { claim: names(&["ironic-2"]), deploy: names(&["ironic-2"]), ..Route::default() };
+        assert_eq!(either.without(&names(&["ironic-1"])), Some(claimed), "nobody enrolls what is composed");
     }
 }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::{Error, Operation, Result, Store, pauses, trials};
 use crate::model::{
-    Access, Backend, Budgets, Digest, Endpoint, Grant, Granted, Limits, Millis, Name, Paused, Revision, RevisionId,
-    Role, SweepPolicy,
+    Access, Backend, Budgets, Digest, Endpoint, Grant, Granted, Limits, Millis, Name, Paused, Projects, Revision,
+    RevisionId, Role, SweepPolicy,
 };
 use crate::switch::{Guard, Switch, holds};
 
@@ -27,6 +27,8 @@ struct Body {
     granted: Option<Granted>,
     #[serde(default, skip_serializing_if = "Limits::is_usual")]
     limits: Limits,
+    #[serde(default, skip_serializing_if = "Projects::are_all")]
+    projects: Projects,
 }
 
 /// Writes a revision and makes it the backend's newest. Its `id` is given here.
@@ -72,8 +74,20 @@ impl WriteRevision {
 
 /// `served`: it is the backend's newest from now on, and no canary.
 pub(super) fn insert(db: &Connection, write: &WriteRevision, served: bool) -> Result<RevisionId> {
-    let Revision { backend, digest, settings, endpoints, access, grants, sweep, budgets, granted, limits, .. } =
-        &write.revision;
+    let Revision {
+        backend,
+        digest,
+        settings,
+        endpoints,
+        access,
+        grants,
+        sweep,
+        budgets,
+        granted,
+        limits,
+        projects,
+        ..
+    } = &write.revision;
     let body = Body {
         settings: settings.clone(),
         endpoints: endpoints.clone(),
@@ -83,6 +97,7 @@ pub(super) fn insert(db: &Connection, write: &WriteRevision, served: bool) -> Re
         budgets: budgets.clone(),
         granted: granted.clone(),
         limits: limits.clone(),
+        projects: projects.clone(),
     };
     db.prepare_cached(
         "INSERT INTO revision (backend, digest, exclusive, body, created_at, served) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -185,5 +200,6 @@ pub(super) fn read_revision(row: &Row<'_>) -> Result<Revision> {
         budgets: body.budgets,
         granted: body.granted,
         limits: body.limits,
+        projects: body.projects,
     })
 }

@@ -12,6 +12,7 @@ mod events;
 mod instances;
 mod networks;
 mod plugins;
+mod projects;
 mod quarantine;
 mod quotas;
 mod server;

@@ -5,7 +5,7 @@ use moganite::clock::Clock;
 use moganite::config::{Config, Flows, Sandbox};
 use moganite::driver::Drivers;
 use moganite::lifecycle::Lifecycle;
-use moganite::model::{Digest, Event, EventKind, Name, Phase, Position, Revision, RevisionId, SweepPolicy};
+use moganite::model::{Digest, Event, EventKind, Name, Phase, Position, Projects, Revision, RevisionId, SweepPolicy};
 use moganite::store::{Effect, FlowUpdate, Lane, Store, Transition, WriteRevision};
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
@@ -67,6 +67,11 @@ impl Server {
 
     /// Past the checks of a plugin: these tests have none.
     pub(crate) async fn write_backend(&self, name: &str) {
+        self.write_backend_for(name, Projects::default()).await;
+    }
+
+    /// For these projects.
+    pub(crate) async fn write_backend_for(&self, name: &str, projects: Projects) {
         let revision = Revision {
             id: RevisionId(0),
             backend: Name::parse("name", name).unwrap(),
@@ -77,6 +82,7 @@ impl Server {
             grants: Vec::new(),
             sweep: SweepPolicy::default(),
             budgets: moganite::model::Budgets::default(),
+            projects,
             granted: None,
             limits: moganite::model::Limits::default(),
         };

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use moganite::flow::{Begin, Book, Cx, List, Outcome, Task, first};
 use moganite::model::{
     Budgets, Digest, Direction, Erase, Eraser, Event, EventKind, Flow, FlowId, Identity, Image, Instance, InstanceId,
-    InstanceState, Millis, Node, OperationId, Order, Phase, Position, Progress, Revision, RevisionId, Role, Route,
-    Shape, Site, SweepPolicy,
+    InstanceState, Millis, Node, OperationId, Order, Phase, Position, Progress, Projects, Revision, RevisionId, Role,
+    Route, Shape, Site, SweepPolicy,
 };
 use moganite::store::{
     CreateInstance, Created, DeleteInstance, Deleting, Effect, Error, FlowUpdate, Intent, Lane, StartFlow, Started,
@@ -79,6 +79,7 @@ impl Bench {
             grants: vec![],
             sweep: SweepPolicy::default(),
             budgets: Budgets::default(),
+            projects: Projects::default(),
             granted: None,
             limits: moganite::model::Limits::default(),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use moganite::lifecycle::Granting;
-use moganite::model::{Budgets, By, Digest, Flavor, Grant, Image, Name, Revision, RevisionId, SweepPolicy};
+use moganite::model::{Budgets, By, Digest, Flavor, Grant, Image, Name, Projects, Revision, RevisionId, SweepPolicy};
 use moganite::store::{Lane, PutSecret};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -92,6 +92,7 @@ fn bind(
         grants: serde_json::from_value::<Vec<Grant>>(grants.clone()).unwrap(),
         sweep: SweepPolicy::default(),
         budgets: Budgets::default(),
+        projects: Projects::default(),
         granted: None,
         limits: moganite::model::Limits::default(),
     };

@@ -132,6 +132,7 @@ impl Rig {
             sweep: SweepPolicy::default(),
             budgets: moganite::model::Budgets::default(),
             limits: moganite::model::Limits::default(),
+            projects: moganite::model::Projects::default(),
             granted: Some(Granted { asks: Asks::of(&self.plugin.manifest), requests: None }),
         }
     }

@@ -13,8 +13,8 @@ use moganite::config::{Config, Flows, Sandbox};
 use moganite::driver::{Drivers, pack};
 use moganite::lifecycle::{Granting, Lifecycle, Request};
 use moganite::model::{
-    Auth, Budgets, By, Digest, Endpoint, Flow, FlowId, Image, Limits, Mark, Name, OperationId, Revision, RevisionId,
-    SweepPolicy, Tls,
+    Auth, Budgets, By, Digest, Endpoint, Flow, FlowId, Image, Limits, Mark, Name, OperationId, Projects, Revision,
+    RevisionId, SweepPolicy, Tls,
 };
 use moganite::store::{BREAKS, Store};
 use serde_json::{Map, json};
@@ -184,6 +184,7 @@ async fn bind(lifecycle: &Lifecycle, far: &Far, backend: &Name, digest: &Digest)
         grants: Vec::new(),
         sweep: SweepPolicy::default(),
         budgets: Budgets::default(),
+        projects: Projects::default(),
         granted: None,
         limits: Limits {
             at_once: Some(u64::try_from(AT_ONCE).unwrap()),

@@ -398,6 +398,7 @@ async fn bind(store: &Store) {
         grants: vec![],
         sweep: SweepPolicy::default(),
         budgets: crate::model::Budgets::default(),
+        projects: crate::model::Projects::default(),
         granted: None,
         limits: crate::model::Limits::default(),
     };
