@@ -52,6 +52,9 @@ pub struct Options {
     /// Ironic's `deploying`, ms.
     #[arg(long, default_value_t = 50)]
     pub deploy_ms: u64,
+    /// How much longer it may be, ms: each node by a share of it that follows from its uuid.
+    #[arg(long, default_value_t = 0)]
+    pub deploy_spread_ms: u64,
     /// How long Ironic keeps a node's lock after its state changed, ms. A real one: 50 to 200.
     #[arg(long, default_value_t = 20)]
     pub lock_ms: u64,

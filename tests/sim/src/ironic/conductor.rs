@@ -13,7 +13,10 @@ use crate::world::World;
 
 /// Does one transition, from the passing state to the release of the lock.
 pub(super) async fn run(world: Arc<World>, uuid: String, work: Work) {
-    let takes = if work == Work::Deploy { world.options.deploy_ms } else { world.options.step_ms };
+    let takes = match work {
+        Work::Deploy => world.options.deploy_ms + share(&uuid, world.options.deploy_spread_ms),
+        _ => world.options.step_ms,
+    };
     if world.faults.fires(Kind::RestartDuring).is_some() {
         world.clock.sleep(takes / 2).await;
         resume_after_restart(&world, &uuid, work);
@@ -49,6 +52,14 @@ pub(super) async fn run(world: Arc<World>, uuid: String, work: Work) {
     let longer = world.faults.fires(Kind::SlowLockRelease).map_or(0, |fault| fault.ms.unwrap_or(1_000));
     world.clock.sleep(world.options.lock_ms + longer).await;
     on(&world, &uuid, |node| node.locked = false);
+}
+
+/// A part of `whole` that is always the same for this uuid, and evenly spread over many.
+fn share(uuid: &str, whole: u64) -> u64 {
+    let sum = uuid.bytes().fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    // The last bytes move the low bits most.
+    let mixed = (sum ^ (sum >> 15)).wrapping_mul(0x2c1b_3c6d);
+    whole * u64::from(mixed ^ (mixed >> 12)) / u64::from(u32::MAX)
 }
 
 /// Why a transition failed, and whether the power action that follows wipes the reason from `last_error`.
@@ -227,5 +238,20 @@ fn read<T>(world: &World, uuid: &str, look: impl FnOnce(&Node) -> T) -> Option<T
 fn on(world: &World, uuid: &str, change: impl FnOnce(&mut Node)) {
     if let Some(node) = world.state().ironic.node_mut(uuid) {
         change(node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn shares_are_spread_over_the_whole_and_each_uuid_keeps_its_own() {
+        let shares: Vec<_> = (0..100).map(|n| share(&format!("00000000-0000-4000-8000-{n:012}"), 1_000)).collect();
+        for tenth in 0..10 {
+            assert!(shares.iter().any(|share| share / 100 == tenth), "{shares:?}");
+        }
+        assert!(shares.iter().all(|share| *share <= 1_000));
+        assert_eq!(share("a", 0), 0);
     }
 }
