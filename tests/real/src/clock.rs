@@ -1,6 +1,6 @@
-//! The one place of this crate that waits: for programs of others, which no test can move by hand.
+//! The one place of this crate that waits and asks the time: for programs of others, which no test can move by hand.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -23,4 +23,19 @@ where
     })
     .await
     .with_context(|| format!("{what} took longer than {within:?}"))?
+}
+
+/// A moment to measure from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(Instant);
+
+impl Moment {
+    #[expect(clippy::disallowed_methods, reason = "when a real program was asked is real time")]
+    pub(crate) fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
 }

@@ -1,6 +1,7 @@
 //! A reverse proxy that keeps what passed: for the question of what a far side was really sent.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use axum::Router;
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use crate::clock::Moment;
 use crate::http::{self, Server};
 
 /// Forwards everything to one upstream, from a free port of 127.0.0.1, and keeps each exchange.
@@ -32,6 +34,10 @@ pub struct Exchange {
     pub body: Bytes,
     /// None while the upstream has not answered; 502 when it did not answer at all.
     pub status: Option<StatusCode>,
+    /// Since the tap's start.
+    pub asked: Duration,
+    /// Since the tap's start, once it is answered.
+    pub answered: Option<Duration>,
 }
 
 type Kept = Arc<Mutex<Vec<Exchange>>>;
@@ -44,6 +50,7 @@ impl Tap {
             upstream: upstream.trim_end_matches('/').to_owned(),
             client: http::client()?,
             kept: Arc::clone(&kept),
+            began: Moment::now(),
         };
         let router = Router::new().fallback(pass).with_state(forward);
         Ok(Self { server: Server::start(router)?, kept })
@@ -65,6 +72,7 @@ struct Forward {
     upstream: String,
     client: reqwest::Client,
     kept: Kept,
+    began: Moment,
 }
 
 async fn pass(State(forward): State<Forward>, request: Request) -> Response {
@@ -82,6 +90,8 @@ async fn pass(State(forward): State<Forward>, request: Request) -> Response {
             headers: parts.headers.clone(),
             body: body.clone(),
             status: None,
+            asked: forward.began.elapsed(),
+            answered: None,
         });
         kept.len() - 1
     };
@@ -98,7 +108,10 @@ async fn pass(State(forward): State<Forward>, request: Request) -> Response {
         Err(error) => Err(error),
     };
     let response = response.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, format!("{error:?}")).into_response());
-    open(&forward.kept)[number].status = Some(response.status());
+    let mut kept = open(&forward.kept);
+    kept[number].status = Some(response.status());
+    kept[number].answered = Some(forward.began.elapsed());
+    drop(kept);
     response
 }
 
@@ -171,6 +184,7 @@ mod tests {
         assert_eq!(exchanges[0].headers["x-mark"], "mine");
         assert_eq!(exchanges[0].body, "secret");
         assert_eq!(exchanges[0].status, Some(StatusCode::CREATED));
+        assert!(exchanges[0].answered > Some(exchanges[0].asked));
     }
 
     #[tokio::test]
