@@ -41,6 +41,19 @@ impl Default for Patience {
     }
 }
 
+impl Patience {
+    /// As `serve` has it when nobody says anything; for measurements.
+    pub fn usual() -> Self {
+        Self {
+            longest_wait: Duration::from_secs(3600),
+            backoff: Duration::from_secs(1),
+            attempts: 8,
+            revert_attempts: 160,
+            observe_every: Duration::from_secs(60),
+        }
+    }
+}
+
 /// Which program is the service, and what its environment has beside ours.
 #[derive(Debug, Clone)]
 pub struct Program {
