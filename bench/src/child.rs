@@ -5,13 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 
-#[cfg(not(feature = "driver"))]
-use anyhow::bail;
 use anyhow::{Context, Result, ensure};
 
 use crate::clock::Moment;
-#[cfg(feature = "driver")]
-use crate::driver;
 use crate::figures::{Figures, from_output, to_line};
 use crate::recovery::{self, Fill};
 use crate::{raw, running};
@@ -34,10 +30,12 @@ pub(crate) fn run(name: &str, settings: &[&str]) -> Result<()> {
             runtime.block_on(recovery::recover(&folder, start, to_the_end, unfinished))?
         }
         "park" => runtime.block_on(recovery::park(&folder))?,
+        #[cfg(feature = "life")]
+        name if name.starts_with("life-") => runtime.block_on(crate::life::measure(name, &folder, &settings))?,
         #[cfg(feature = "driver")]
-        other => driver::measure(other, &folder, &settings)?,
+        other => crate::driver::measure(other, &folder, &settings)?,
         #[cfg(not(feature = "driver"))]
-        other => bail!("no measurement is called {other}"),
+        other => anyhow::bail!("no measurement is called {other}"),
     };
     println!("{}", to_line(&figures));
     Ok(())

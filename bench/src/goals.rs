@@ -13,7 +13,7 @@ pub(crate) struct Goal {
 
 /// One bound of a goal.
 pub(crate) struct Part {
-    what: &'static str,
+    what: String,
     bound: Bound,
     measured: Option<f64>,
 }
@@ -66,7 +66,7 @@ pub(crate) const GOALS: [Goal; 8] = [
         parts: |of| {
             let bound = Bound::Exactly(5.0);
             vec![Part {
-                what: "a flow = 1 + 4 tasks + 0 pendings",
+                what: "a flow = 1 + 4 tasks + 0 pendings".into(),
                 bound,
                 measured: of.median("alone", "commits_per_flow"),
             }]
@@ -182,16 +182,16 @@ impl Part {
     }
 }
 
-pub(crate) fn at_least(what: &'static str, bound: f64, measured: Option<f64>) -> Part {
-    Part { what, bound: Bound::AtLeast(bound), measured }
+pub(crate) fn at_least(what: impl Into<String>, bound: f64, measured: Option<f64>) -> Part {
+    Part { what: what.into(), bound: Bound::AtLeast(bound), measured }
 }
 
-pub(crate) fn at_most(what: &'static str, bound: f64, measured: Option<f64>) -> Part {
-    Part { what, bound: Bound::AtMost(bound), measured }
+pub(crate) fn at_most(what: impl Into<String>, bound: f64, measured: Option<f64>) -> Part {
+    Part { what: what.into(), bound: Bound::AtMost(bound), measured }
 }
 
 /// Three digits that count.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

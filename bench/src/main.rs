@@ -11,6 +11,8 @@ mod driver;
 mod engine;
 mod figures;
 mod goals;
+#[cfg(feature = "life")]
+mod life;
 mod process;
 mod raw;
 mod recovery;
@@ -25,6 +27,7 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 bench engine [--quick] [--only GOAL]...   measures the engine and judges it by its goals; 1 when one is missed
 bench driver [--quick]                    the same of a driver's call in the sandbox; in a build with the feature `driver`
+bench life [--quick] [--only GOAL]...     the same of whole lives; in a build with the feature `life`
 bench child NAME [KEY=VALUE]...           one measurement alone, as `engine` starts it";
 
 fn main() -> ExitCode {
@@ -41,6 +44,8 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["engine", flags @ ..] => engine::run(flags),
         #[cfg(feature = "driver")]
         ["driver", flags @ ..] => driver::run(flags),
+        #[cfg(feature = "life")]
+        ["life", flags @ ..] => life::run(flags),
         ["child", name, settings @ ..] => child::run(name, settings).map(|()| ExitCode::SUCCESS),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

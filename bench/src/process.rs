@@ -15,6 +15,36 @@ pub(crate) fn memory(line: &str) -> f64 {
     number("/proc/self/status", line) / 1024.0
 }
 
+/// The same of another process.
+#[cfg(feature = "life")]
+pub(crate) fn memory_of(pid: u32, line: &str) -> f64 {
+    number(&format!("/proc/{pid}/status"), line) / 1024.0
+}
+
+/// What each thread of another process used so far, in seconds of CPU. What a thread used that has ended since is lost.
+#[cfg(feature = "life")]
+#[derive(Debug, Default)]
+pub(crate) struct Used(std::collections::BTreeMap<std::ffi::OsString, f64>);
+
+#[cfg(feature = "life")]
+impl Used {
+    /// Empty where there is no /proc.
+    pub(crate) fn by(pid: u32) -> Self {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let used = threads.filter_map(|thread| {
+            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+            Some((thread.file_name(), nanoseconds / 1e9))
+        });
+        Self(used.collect())
+    }
+
+    /// Seconds of CPU from that moment to this one.
+    pub(crate) fn since(&self, before: &Self) -> f64 {
+        self.0.iter().map(|(thread, used)| used - before.0.get(thread).copied().unwrap_or_default()).sum()
+    }
+}
+
 /// Bytes that this process gave to `write` since it began.
 pub(crate) fn written() -> f64 {
     number("/proc/self/io", "wchar")

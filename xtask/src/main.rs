@@ -28,6 +28,7 @@ cargo xtask demo --with-leak     the same with a pod manager that keeps a node: 
 cargo xtask bench engine         the flow engine beside the disk's limit and TaskFlow, judged by its goals: exit code 1 when one
                                  is missed; [--quick] [--only GOAL]... for less
 cargo xtask bench driver         a call in the sandbox beside a pipe, a sidecar and the bare component, judged alike; [--quick]
+cargo xtask bench life           whole lives beside a real Ironic and the simulators, judged alike; [--quick] [--only GOAL]...
 cargo xtask fixture              makes tests/fixtures/state-VERSION anew: flows in every position, for later versions to open;
                                  `--pour`: its rows as they are, into an unreleased schema that was edited, in a second
 cargo xtask help                 this text";
@@ -135,13 +136,16 @@ fn demo(workspace: &Workspace, flags: &[&str]) -> Result<ExitCode> {
 
 /// Runs the bench, built for speed, and answers its exit code.
 fn bench(workspace: &Workspace, what: &[&str]) -> Result<ExitCode> {
-    if what.first() == Some(&"driver") {
+    let build = ["build", "--release", "--package", "bench"];
+    let more: &[&str] = match what.first() {
+        Some(&"driver") => &["--package", "moganite", "--features", "bench/driver"],
+        Some(&"life") => &["--package", "moganite", "--package", "moganite-sim", "--features", "bench/life"],
+        _ => &[],
+    };
+    if !more.is_empty() {
         plugins::make(workspace)?;
-        let build = ["build", "--release", "--package", "bench", "--package", "moganite", "--features", "bench/driver"];
-        workspace.cargo("build the service and the bench for speed", &build)?;
-    } else {
-        workspace.cargo("build the bench", &["build", "--release", "--package", "bench"])?;
     }
+    workspace.cargo("build what is measured, for speed", &[&build, more].concat())?;
     Ok(exit_code(workspace.status(&workspace.target.join("release/bench"), what)?))
 }
 
