@@ -50,7 +50,10 @@ impl Lifecycle {
         adoption: Adoption,
         idempotency: Option<(String, Vec<u8>)>,
     ) -> Result<InstanceId, Error> {
-        let order = self.order_of(&project, &adoption).await?;
+        let order = match self.order_of(&project, &adoption).await {
+            Ok(order) => order,
+            Err(refused) => return self.made_before(&project, idempotency).await?.ok_or(refused),
+        };
         self.make(project, adoption.name, Create::of(order), (KIND, VERSION), idempotency).await
     }
 

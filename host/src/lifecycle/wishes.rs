@@ -32,10 +32,25 @@ impl Lifecycle {
         request: Request,
         idempotency: Option<(String, Vec<u8>)>,
     ) -> Result<InstanceId, Error> {
-        let order = self.order(&project, request.clone()).await?;
+        let order = match self.order(&project, request.clone()).await {
+            Ok(order) => order,
+            Err(refused) => return self.made_before(&project, idempotency).await?.ok_or(refused),
+        };
         let state = create::Create::of(order);
         let kind = (state.kind(), create::VERSION);
         self.make(project, request.name, state, kind, idempotency).await
+    }
+
+    /// What this very request made when it could still be granted: who lost the answer gets it.
+    pub(super) async fn made_before(
+        &self,
+        project: &Project,
+        idempotency: Option<(String, Vec<u8>)>,
+    ) -> Result<Option<InstanceId>, Error> {
+        match idempotency {
+            Some(repeat) => Ok(self.store.made_before(project, repeat).await?),
+            None => Ok(None),
+        }
     }
 
     /// A new instance and the flow that makes it.

@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::Result;
 use super::rows::{from_text, one};
-use crate::model::{Flow, FlowId, InstanceId};
+use super::{Result, Store};
+use crate::model::{Flow, FlowId, InstanceId, Name};
 use crate::switch::{Guard, Switch, holds};
 
 /// What a key was sent with before.
@@ -12,6 +12,22 @@ pub(super) enum Once {
     First,
     Before(InstanceId, FlowId),
     KeyReused,
+}
+
+impl Store {
+    /// The instance that this request made when the key first came with it.
+    pub(crate) async fn made_before(
+        &self,
+        project: &Name,
+        (key, request): (String, Vec<u8>),
+    ) -> Result<Option<InstanceId>> {
+        let project = project.to_string();
+        self.read(move |db| {
+            let query = "SELECT instance FROM idempotency WHERE project = ?1 AND key = ?2 AND request = ?3";
+            one(db, query, params![project, key, request], |row| from_text(row, "instance"))
+        })
+        .await
+    }
 }
 
 /// Keeps the key with what it makes, or says what it made before.

@@ -87,3 +87,19 @@ async fn nothing_is_adopted_for_a_project_at_a_backend_that_it_may_not_use() {
     assert_eq!(adopt("strangers").await.problem(), (409, "flavor-not-for-project".into()));
     assert_eq!(adopt("owners").await.status, 202);
 }
+
+#[tokio::test]
+async fn who_lost_the_answer_to_an_order_gets_it_though_the_flavor_is_closed_to_him_by_now() {
+    let server = Server::furnished().await;
+    let order = async |key: &str| {
+        let order = json!({"name": "web", "flavor": "small", "image": "cirros"});
+        let request = server.request(Method::POST, "/v1/instances").header("idempotency-key", key);
+        Answer::of(request.json(&order)).await
+    };
+    let first = order("lost").await;
+    assert_eq!(first.status, 202);
+    let closed = json!({"route": route(&["pod-a"]), "projects": ["owners"]});
+    assert_eq!(server.put("/v1/flavors/small", &closed).await.status, 200);
+    assert_eq!(order("lost").await.field("id"), first.field("id"));
+    assert_eq!(order("another").await.problem(), (422, "unknown-flavor".into()));
+}
