@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -127,6 +128,10 @@ async fn serve(mut config: Config, masters: Masters) -> anyhow::Result<()> {
         // Its sender gone means the same.
         told.wait_for(|stop| *stop).await.ok();
     };
+    // A stream's next event would wait until the client acknowledged the one before, which takes it 40 ms. Fails on a connection that is gone.
+    let listener = listener.tap_io(|stream| {
+        stream.set_nodelay(true).ok();
+    });
     let serving = tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(until_told).await });
     tokio::select! {
         () = signalled(&mut ends) => (),
