@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::{FlowId, Name};
+use crate::store::Due;
 
 pub(super) struct Calls {
     per_backend: usize,
@@ -24,6 +25,8 @@ struct Call {
     probes: Option<i64>,
     /// A write named the flow meanwhile.
     named: bool,
+    /// The latest revision of its row that a look found due meanwhile.
+    due_at: Option<i64>,
 }
 
 /// Whether a flow may make its next call at once.
@@ -37,7 +40,7 @@ pub(super) struct GoesOn {
 /// What the end of a call asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ended {
-    /// The flow was named meanwhile: its row is to be looked at.
+    /// The flow was named meanwhile, or found due as its calls left it: its row is to be looked at.
     pub(super) named: bool,
     /// A backend has room again for who was left out.
     pub(super) room: bool,
@@ -74,12 +77,18 @@ impl Calls {
     }
 
     /// From now on it is under way. False when it was, when its backend is full, or when another one probes what it would.
-    pub(super) fn begin(&self, id: FlowId, backend: Option<&Name>, probes: Option<i64>) -> bool {
+    pub(super) fn begin(&self, due: &Due) -> bool {
+        let Due { id, revision, backend, probes } = due;
         let mut state = self.lock();
-        if state.calls.contains_key(&id) || !state.has_room(backend, self.per_backend) || !state.may_probe(id, probes) {
+        if let Some(call) = state.calls.get_mut(id) {
+            call.named |= revision.is_none();
+            call.due_at = call.due_at.max(*revision);
             return false;
         }
-        state.calls.insert(id, Call { backend: backend.cloned(), probes, named: false });
+        if !state.has_room(backend.as_ref(), self.per_backend) || !state.may_probe(*id, *probes) {
+            return false;
+        }
+        state.calls.insert(*id, Call { backend: backend.clone(), probes: *probes, named: false, due_at: None });
         true
     }
 
@@ -106,11 +115,13 @@ impl Calls {
         GoesOn { may: true, room: left && std::mem::take(&mut state.left_out) }
     }
 
-    pub(super) fn end(&self, id: FlowId) -> Ended {
+    /// `revision`: its row's after the last call; none when it was not called.
+    pub(super) fn end(&self, id: FlowId, revision: Option<i64>) -> Ended {
         let mut state = self.lock();
         let Some(call) = state.calls.remove(&id) else { return Ended { named: false, room: false } };
         let left = call.backend.is_some() || call.probes.is_some();
-        Ended { named: call.named, room: left && std::mem::take(&mut state.left_out) }
+        let named = call.named || revision.is_some() && call.due_at >= revision;
+        Ended { named, room: left && std::mem::take(&mut state.left_out) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -140,16 +151,20 @@ impl State {
 mod tests {
     use super::*;
 
+    fn due(id: FlowId, backend: &Name, probes: Option<i64>) -> Due {
+        Due { id, revision: Some(1), backend: Some(backend.clone()), probes }
+    }
+
     #[test]
     fn who_was_left_out_of_a_full_backend_is_looked_for_when_it_has_room() {
         let calls = Calls::new(1);
         let pod = Name::parse("name", "pod-a").unwrap();
         let (first, second) = (FlowId::fresh(), FlowId::fresh());
-        assert!(calls.begin(first, Some(&pod), None));
-        assert!(!calls.begin(second, Some(&pod), None));
-        assert_eq!(calls.end(first), Ended { named: false, room: true });
-        assert!(calls.begin(second, Some(&pod), None));
-        assert_eq!(calls.end(second), Ended { named: false, room: false });
+        assert!(calls.begin(&due(first, &pod, None)));
+        assert!(!calls.begin(&due(second, &pod, None)));
+        assert_eq!(calls.end(first, Some(1)), Ended { named: false, room: true });
+        assert!(calls.begin(&due(second, &pod, None)));
+        assert_eq!(calls.end(second, Some(1)), Ended { named: false, room: false });
     }
 
     #[test]
@@ -157,11 +172,11 @@ mod tests {
         let calls = Calls::new(4);
         let pod = Name::parse("name", "pod-a").unwrap();
         let (first, second) = (FlowId::fresh(), FlowId::fresh());
-        assert!(calls.begin(first, Some(&pod), Some(7)));
-        assert!(!calls.begin(second, Some(&pod), Some(7)));
+        assert!(calls.begin(&due(first, &pod, Some(7))));
+        assert!(!calls.begin(&due(second, &pod, Some(7))));
         assert_eq!(calls.probing(), [7]);
         assert_eq!(calls.goes_on(first, Some(&pod), None), GoesOn { may: true, room: true }, "the first is through");
-        assert!(calls.begin(second, Some(&pod), Some(7)));
+        assert!(calls.begin(&due(second, &pod, Some(7))));
         assert_eq!(calls.goes_on(first, Some(&pod), Some(7)), GoesOn { may: false, room: false });
     }
 
@@ -170,22 +185,37 @@ mod tests {
         let calls = Calls::new(1);
         let [pod, ironic] = ["pod-a", "ironic-1"].map(|name| Name::parse("name", name).unwrap());
         let (first, second) = (FlowId::fresh(), FlowId::fresh());
-        assert!(calls.begin(first, Some(&pod), None));
-        assert!(!calls.begin(second, Some(&pod), None));
+        assert!(calls.begin(&due(first, &pod, None)));
+        assert!(!calls.begin(&due(second, &pod, None)));
         assert_eq!(calls.goes_on(first, Some(&pod), None), GoesOn { may: true, room: false }, "it stays where it is");
         assert_eq!(calls.goes_on(first, Some(&ironic), None), GoesOn { may: true, room: true });
-        assert!(calls.begin(second, Some(&pod), None));
+        assert!(calls.begin(&due(second, &pod, None)));
         assert_eq!(calls.goes_on(first, Some(&pod), None), GoesOn { may: false, room: false }, "now that is full");
-        assert_eq!(calls.end(second), Ended { named: false, room: true });
+        assert_eq!(calls.end(second, Some(1)), Ended { named: false, room: true });
     }
 
     #[test]
     fn a_flow_that_is_named_during_its_call_is_looked_at_after_it() {
         let calls = Calls::new(1);
         let flow = FlowId::fresh();
+        let named = Due { id: flow, revision: None, backend: None, probes: None };
         assert!(!calls.name(flow));
-        assert!(calls.begin(flow, None, None));
+        assert!(calls.begin(&named));
         assert!(calls.name(flow));
-        assert_eq!(calls.end(flow), Ended { named: true, room: false });
+        assert_eq!(calls.end(flow, Some(2)), Ended { named: true, room: false });
+    }
+
+    #[test]
+    fn a_flow_that_is_found_due_as_its_last_call_left_it_is_looked_at_after_its_end() {
+        let calls = Calls::new(1);
+        let pod = Name::parse("name", "pod-a").unwrap();
+        let found = |revision| Due { revision: Some(revision), ..due(FlowId::fresh(), &pod, None) };
+        for (seen, left, looked_at) in [(1, 3, false), (3, 3, true), (4, 3, true)] {
+            let first = found(1);
+            assert!(calls.begin(&first));
+            assert!(!calls.begin(&Due { revision: Some(seen), ..first.clone() }), "it is under way");
+            let ended = calls.end(first.id, Some(left));
+            assert_eq!(ended.named, looked_at, "found due at revision {seen}, left at {left}");
+        }
     }
 }

@@ -55,6 +55,24 @@ struct Ready {
 /// A flow that nobody else calls, with its place among the calls.
 type Claimed = (FlowId, OwnedSemaphorePermit);
 
+/// How a flow is left after its calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    /// Due then, or never.
+    Until(Option<Millis>),
+    /// Its row is to be looked at once more, now that it is not under way: who made room for it meanwhile found it under way.
+    Again,
+}
+
+impl Leaves {
+    fn wake(self) -> Option<Millis> {
+        match self {
+            Self::Until(wake) => wake,
+            Self::Again => None,
+        }
+    }
+}
+
 /// How a flow stands after a commit.
 enum Stands {
     /// Due again at once.
@@ -146,16 +164,19 @@ impl Runner {
             match found.remove(&id) {
                 Some((flow, true, probes)) if inner.goes_on(id, flow.backend.as_ref(), probes) => {
                     let runner = self.clone();
-                    let flow = Box::new(flow);
+                    let mut flow = Box::new(flow);
                     tokio::spawn(async move {
-                        let wake = runner.0.run_while_due(flow, probes.is_some()).await;
-                        runner.0.end(id, wake);
+                        let leaves = runner.0.run_while_due(&mut flow, probes.is_some()).await;
+                        runner.0.end(id, Some(flow.revision), leaves.wake());
+                        if leaves == Leaves::Again {
+                            runner.0.store.wake(id);
+                        }
                         drop(room);
                         runner.0.bell.notify_one();
                     });
                 }
-                Some((flow, false, _)) => inner.end(id, flow.wake.filter(|wake| *wake > now)),
-                _ => inner.end(id, None),
+                Some((flow, false, _)) => inner.end(id, None, flow.wake.filter(|wake| *wake > now)),
+                _ => inner.end(id, None, None),
             }
         }
         failed.map_or(Ok(()), Err)
@@ -185,7 +206,7 @@ impl Inner {
             if ready.flows.len() >= self.patience.at_once * 16 {
                 ready.more = true;
             } else if !self.calls.name(id) {
-                ready.flows.push_back(Due { id, backend: None, probes: None });
+                ready.flows.push_back(Due { id, revision: None, backend: None, probes: None });
             }
         }
     }
@@ -209,9 +230,9 @@ impl Inner {
         let mut claimed = Vec::new();
         while !ready.flows.is_empty() {
             let Ok(room) = self.room.clone().try_acquire_owned() else { break };
-            let Some(Due { id, backend, probes }) = ready.flows.pop_front() else { break };
-            if self.calls.begin(id, backend.as_ref(), probes) {
-                claimed.push((id, room));
+            let Some(due) = ready.flows.pop_front() else { break };
+            if self.calls.begin(&due) {
+                claimed.push((due.id, room));
             }
         }
         claimed
@@ -227,8 +248,8 @@ impl Inner {
     }
 
     /// No call of it is under way any more.
-    fn end(&self, id: FlowId, wake: Option<Millis>) {
-        let ended = self.calls.end(id);
+    fn end(&self, id: FlowId, revision: Option<i64>, wake: Option<Millis>) {
+        let ended = self.calls.end(id, revision);
         self.rests_until(wake);
         if ended.named {
             self.store.wake(id);
@@ -249,8 +270,8 @@ impl Inner {
         self.bell.notify_one();
     }
 
-    /// Steps one flow as long as it is due at once; answers when it is due again. `probes`: its first call tries a plugin that broke.
-    async fn run_while_due(&self, mut flow: Box<Flow>, mut probes: bool) -> Option<Millis> {
+    /// Steps one flow as long as it is due at once. `probes`: its first call tries a plugin that broke.
+    async fn run_while_due(&self, flow: &mut Flow, mut probes: bool) -> Leaves {
         let id = flow.id;
         let page = self.book.page(&flow.kind, flow.version);
         // As the last call left it: the next one reads it no more.
@@ -258,19 +279,15 @@ impl Inner {
         loop {
             let is_lost = self.lost().contains(&id);
             flow.position.attempt += u32::from(is_lost);
-            match self.step(&mut flow, page.as_ref(), &mut state, std::mem::take(&mut probes)).await {
+            match self.step(flow, page.as_ref(), &mut state, std::mem::take(&mut probes)).await {
                 Ok(stands) => {
                     if is_lost {
                         self.lost().remove(&id);
                     }
                     match stands {
                         Stands::Due if self.goes_on(id, flow.backend.as_ref(), None) => (),
-                        Stands::Due => return None,
-                        Stands::Waits => {
-                            self.look_again();
-                            return None;
-                        }
-                        Stands::Rests(wake) => return wake,
+                        Stands::Due | Stands::Waits => return Leaves::Again,
+                        Stands::Rests(wake) => return Leaves::Until(wake),
                     }
                 }
                 // The row was moved on, or the store is away: the loop asks again, and not in a hurry.
@@ -278,8 +295,7 @@ impl Inner {
                     tracing::warn!(flow = %id, %error, "a step was not stored and will be made again");
                     self.lost().insert(id);
                     self.clock.until(self.clock.now() + 1_000).await;
-                    self.look_again();
-                    return None;
+                    return Leaves::Again;
                 }
             }
         }
@@ -379,8 +395,7 @@ impl Inner {
         flow.revision += 1;
         let is_due = wake.is_some_and(|wake| wake <= self.clock.now()) && position.phase.runs();
         match is_due {
-            // What ends its stop wakes it.
-            _ if stopped => Stands::Rests(None),
+            _ if stopped => Stands::Waits,
             false => Stands::Rests(wake),
             true if barred.is_some_and(|until| until > self.clock.now()) => Stands::Rests(barred),
             true if barred.is_some() => Stands::Waits,

@@ -15,6 +15,8 @@ use crate::switch::{Guard, guarded};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     pub id: FlowId,
+    /// Of its row when that was due; none where a write named it.
+    pub revision: Option<i64>,
     /// Which backend its task calls.
     pub backend: Option<Name>,
     /// Its call is the one that tries a plugin which broke too often: of each number one at a time.
@@ -84,7 +86,7 @@ impl Store {
         let (full, probing) = (to_json(&full)?, to_json(&probing)?);
         self.read(move |db| {
             let query = concat!(
-                "SELECT public_id, backend, ",
+                "SELECT public_id, revision, backend, ",
                 probes!(),
                 " AS probes FROM flow f WHERE ",
                 due!(),
@@ -96,6 +98,7 @@ impl Store {
             all(db, &unstopped(query), params![now, limit, full, probing], |row| {
                 Ok(Due {
                     id: from_text(row, "public_id")?,
+                    revision: row.get("revision")?,
                     backend: from_text_or_null(row, "backend")?,
                     probes: row.get("probes")?,
                 })
