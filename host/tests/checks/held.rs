@@ -43,12 +43,14 @@ fn one(world: &mut World, beginning: &Beginning, skip: usize) -> Result<bool, St
         return Ok(false);
     }
     world.stand(true);
-    let request = world.sim.log_after(seen).into_iter().rev().find(|entry| entry.status.is_none());
+    // The one that is held, and what it may have asked of another far side: that may be answered before.
+    let open: Vec<_> = world.sim.log_after(seen).into_iter().filter(|entry| entry.status.is_none()).collect();
+    let request = open.last();
     let deleted = world.run("delete", world.lifecycle().delete(None, id))?;
     deleted.map_err(|error| format!("the delete was refused: {error}"))?;
     // It may still be at work, and begin to wait with the answer only then.
-    let n = request.as_ref().map_or(0, |request| request.n);
-    let answered = async || world.sim.log_after(n - 1).first().is_none_or(|entry| entry.status.is_some());
+    let is_open = |n: u64| world.sim.log_after(n - 1).first().is_some_and(|entry| entry.status.is_none());
+    let answered = async || !open.iter().any(|entry| is_open(entry.n));
     let moves = async {
         while !answered().await {
             world.sim.advance(ms);
@@ -60,7 +62,7 @@ fn one(world: &mut World, beginning: &Beginning, skip: usize) -> Result<bool, St
     world.run("the flows", until_ended(world.store(), id))?;
     world.sim.clear_faults();
     let events = world.run("its timeline", world.store().events(instance.flow, 0))?.unwrap();
-    is_told(&events, request.as_ref(), instance.flow)?;
+    is_told(&events, request, instance.flow)?;
     truth::of(world, id)?;
     clean(world, id)?;
     Ok(true)
