@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::child::start;
 use crate::clock::Moment;
 use crate::figures::{Figures, Rounds};
-use crate::goals::{GOALS, Goal, judge, tell};
+use crate::goals::{GOALS, asked, judge, tell};
 use crate::process::pressure;
 use crate::taskflow::TaskFlow;
 
@@ -29,7 +29,8 @@ const FULL: Plan = Plan { rounds: 5, seconds: 2.0, finished: 1_000_000, parked: 
 const QUICK: Plan = Plan { rounds: 3, seconds: 1.0, finished: 100_000, parked: 100_000 };
 
 pub(crate) fn run(flags: &[&str]) -> Result<ExitCode> {
-    let (plan, goals) = read(flags)?;
+    let (quick, goals) = asked(flags, &GOALS)?;
+    let plan = if quick { QUICK } else { FULL };
     let needs: BTreeSet<&str> = goals.iter().flat_map(|goal| goal.needs).copied().collect();
     let mut bench = Bench::prepare(plan, needs)?;
     for round in 1..=bench.plan.rounds {
@@ -40,26 +41,6 @@ pub(crate) fn run(flags: &[&str]) -> Result<ExitCode> {
     let missed = judge(&goals, &bench.rounds);
     std::fs::remove_dir_all(&bench.folder).ok();
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn read(flags: &[&str]) -> Result<(Plan, Vec<&'static Goal>)> {
-    let (mut plan, mut goals, mut flags) = (FULL, Vec::new(), flags.iter());
-    while let Some(flag) = flags.next() {
-        match *flag {
-            "--quick" => plan = QUICK,
-            "--only" => {
-                let word = flags.next().context("--only GOAL: a goal's number or name")?;
-                let goal = GOALS.iter().find(|goal| goal.is_called(word));
-                let names = || GOALS.map(|goal| format!("{} ({})", goal.number, goal.name)).join(", ");
-                goals.push(goal.with_context(|| format!("no goal is called {word}: {}", names()))?);
-            }
-            other => bail!("unknown flag {other}: --quick, --only GOAL"),
-        }
-    }
-    if goals.is_empty() {
-        goals = GOALS.iter().collect();
-    }
-    Ok((plan, goals))
 }
 
 struct Bench {

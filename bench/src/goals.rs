@@ -1,5 +1,7 @@
 //! What the engine promises, each a ratio of figures of one run: name, goal, how it is read off the medians.
 
+use anyhow::{Context, Result, bail};
+
 use crate::figures::Rounds;
 
 /// One promise; it holds when all its parts do.
@@ -146,8 +148,29 @@ pub(crate) fn judge(goals: &[&Goal], rounds: &Rounds) -> u8 {
     missed
 }
 
+/// Whether `--quick` was said, and which goals: those that `--only` names, or all.
+pub(crate) fn asked<'a>(flags: &[&str], all: &'a [Goal]) -> Result<(bool, Vec<&'a Goal>)> {
+    let (mut quick, mut goals, mut flags) = (false, Vec::new(), flags.iter());
+    while let Some(flag) = flags.next() {
+        match *flag {
+            "--quick" => quick = true,
+            "--only" => {
+                let word = flags.next().context("--only GOAL: a goal's number or name")?;
+                let goal = all.iter().find(|goal| goal.is_called(word));
+                let names = || all.iter().map(|goal| format!("{} ({})", goal.number, goal.name)).collect::<Vec<_>>();
+                goals.push(goal.with_context(|| format!("no goal is called {word}: {}", names().join(", ")))?);
+            }
+            other => bail!("unknown flag {other}: --quick, --only GOAL"),
+        }
+    }
+    if goals.is_empty() {
+        goals = all.iter().collect();
+    }
+    Ok((quick, goals))
+}
+
 impl Goal {
-    pub(crate) fn is_called(&self, word: &str) -> bool {
+    fn is_called(&self, word: &str) -> bool {
         self.name == word || self.number.to_string() == word
     }
 

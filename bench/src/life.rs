@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail};
 use crate::child::{Settings, start};
 use crate::clock::Moment;
 use crate::figures::{Figures, Rounds};
-use crate::goals::{Goal, at_least, at_most, judge, short, tell};
+use crate::goals::{Goal, asked, at_least, at_most, judge, short, tell};
 use crate::process::pressure;
 
 const GOALS: [Goal; 7] = [
@@ -134,7 +134,7 @@ const REPEATED: [&str; 3] = ["life-zero", "life-simulated", "life-alone"];
 const ONCE: [&str; 4] = ["life-real", "life-many", "life-parked", "life-cold"];
 
 pub(crate) fn run(flags: &[&str]) -> Result<ExitCode> {
-    let (quick, goals) = read(flags)?;
+    let (quick, goals) = asked(flags, &GOALS)?;
     let needs: BTreeSet<&str> = goals.iter().flat_map(|goal| goal.needs).copied().collect();
     let settings = SIZES.map(|(name, sizes)| (name, sizes[usize::from(quick)].to_string()));
     let kept = std::env::current_exe()?.parent().and_then(Path::parent).context("a target folder")?.join("bench");
@@ -161,26 +161,6 @@ pub(crate) fn run(flags: &[&str]) -> Result<ExitCode> {
     println!("\ngoals{size}:");
     let missed = judge(&goals, &all);
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn read(flags: &[&str]) -> Result<(bool, Vec<&'static Goal>)> {
-    let (mut quick, mut goals, mut flags) = (false, Vec::new(), flags.iter());
-    while let Some(flag) = flags.next() {
-        match *flag {
-            "--quick" => quick = true,
-            "--only" => {
-                let word = flags.next().context("--only GOAL: a goal's number or name")?;
-                let goal = GOALS.iter().find(|goal| goal.is_called(word));
-                let names = || GOALS.map(|goal| format!("{} ({})", goal.number, goal.name)).join(", ");
-                goals.push(goal.with_context(|| format!("no goal is called {word}: {}", names()))?);
-            }
-            other => bail!("unknown flag {other}: --quick, --only GOAL"),
-        }
-    }
-    if goals.is_empty() {
-        goals = GOALS.iter().collect();
-    }
-    Ok((quick, goals))
 }
 
 /// One measurement, in the process that was started for it.
