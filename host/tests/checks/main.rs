@@ -8,6 +8,8 @@
 mod begin;
 mod bench;
 mod bind;
+#[path = "../shared/compiled.rs"]
+mod compiled;
 mod guards;
 mod held;
 mod outage;

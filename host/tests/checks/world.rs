@@ -4,8 +4,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +18,8 @@ use moganite::store::Store;
 use moganite_sim::{Options, Sim};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+
+use crate::compiled::share_compiled;
 
 /// How much faster the hand moves than the sun.
 const FASTER: u64 = 40;
@@ -226,15 +226,4 @@ impl Drop for World {
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
-}
-
-/// The same component is compiled once for all tests: compiled files go by digest and engine.
-fn share_compiled(state: &Path) {
-    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
-    std::fs::create_dir_all(&shared).unwrap();
-    std::os::unix::fs::symlink(shared, state.join("compiled")).unwrap();
-    // One master key for all: compiled files bear its tag.
-    let mut key = std::fs::OpenOptions::new();
-    let mut key = key.write(true).create_new(true).mode(0o600).open(state.join("secret.key")).unwrap();
-    key.write_all(&[7; 32]).unwrap();
 }

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bounds;
+#[path = "../shared/compiled.rs"]
+mod compiled;
 mod gate;
 mod limits;
 mod plugins;

@@ -1,7 +1,5 @@
 //! A host's drivers with one plugin and one backend bound to a far side that this process serves.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +16,8 @@ use moganite::model::{
 };
 use moganite::store::{Lane, PutSecret, Store, WriteRevision};
 use serde_json::{Map, Value as Json, json};
+
+use crate::compiled::share_compiled;
 
 pub(crate) const PASSWORD: &str = "c4nary/\"pass\"";
 
@@ -162,17 +162,6 @@ fn granted(place: &Place) -> Grant {
 pub(crate) async fn open(config: &Config, store: &Store) -> Drivers {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_moganite"));
     Drivers::open_with(config, store.clone(), Clock::system(), program).await.unwrap()
-}
-
-/// The same component is compiled once for all tests: compiled files go by digest and engine.
-pub(crate) fn share_compiled(state: &Path) {
-    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
-    std::fs::create_dir_all(&shared).unwrap();
-    std::os::unix::fs::symlink(shared, state.join("compiled")).unwrap();
-    // One master key for all: compiled files bear its tag.
-    let mut key = std::fs::OpenOptions::new();
-    let mut key = key.write(true).create_new(true).mode(0o600).open(state.join("secret.key")).unwrap();
-    key.write_all(&[7; 32]).unwrap();
 }
 
 impl Far {

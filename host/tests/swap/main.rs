@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod clock;
+#[path = "../shared/compiled.rs"]
+mod compiled;
 mod far;
 mod world;
 

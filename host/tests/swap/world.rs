@@ -1,7 +1,5 @@
 //! A service with two versions of the driver `patient` and some backends that are bound to it, each with a far side of its own.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +18,7 @@ use moganite::store::{BREAKS, Store};
 use serde_json::{Map, json};
 use tokio::sync::watch;
 
+use crate::compiled::share_compiled;
 use crate::far::Far;
 
 /// How long an operation waits between its two calls.
@@ -211,16 +210,6 @@ fn packed(version: &str) -> Vec<u8> {
     let manifest = std::fs::read_to_string(root.join("plugin.toml")).unwrap();
     let manifest = manifest.replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
     pack(&bytes, &manifest, &root).unwrap()
-}
-
-/// Compiled once for all runs: compiled files go by digest and engine, and bear the master key's tag.
-fn share_compiled(state: &Path) {
-    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
-    std::fs::create_dir_all(&shared).unwrap();
-    std::os::unix::fs::symlink(shared, state.join("compiled")).unwrap();
-    let mut key = std::fs::OpenOptions::new();
-    let mut key = key.write(true).create_new(true).mode(0o600).open(state.join("secret.key")).unwrap();
-    key.write_all(&[7; 32]).unwrap();
 }
 
 fn target() -> PathBuf {
