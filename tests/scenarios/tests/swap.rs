@@ -34,7 +34,9 @@ async fn a_waiting_create_ends_on_the_old_digest_and_the_next_runs_on_the_new() 
     let added = api.upload("/v1/plugins", other).await.unwrap().ok().unwrap();
     let new = added["digest"].as_str().unwrap().to_owned();
     assert_ne!(old, new);
-    api.put("/v1/backends/pod-a/plugin", &json!({"digest": new})).await.unwrap().ok().unwrap();
+    let swap = async || api.put("/v1/backends/pod-a/plugin", &json!({"digest": new})).await.unwrap().ok().unwrap();
+    let revision = swap().await["revision"].clone();
+    assert_eq!(swap().await["revision"], revision, "who lost the answer asks again, and changes nothing");
     let (second, second_flow) = stack.create("second", "small").await.unwrap();
     for id in [&first, &second] {
         stack.service.instance_in(id, "active").await.unwrap();
