@@ -22,6 +22,8 @@ pub mod driver;
 mod failpoint;
 pub mod flow;
 #[cfg(feature = "service")]
+mod folder;
+#[cfg(feature = "service")]
 mod harden;
 #[cfg(feature = "service")]
 pub mod lifecycle;

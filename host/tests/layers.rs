@@ -11,13 +11,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("archive", &["model", "config"]),
     ("failpoint", &[]),
+    ("folder", &[]),
     ("harden", &[]),
     ("seal", &[]),
     ("switch", &["model"]),
     ("store", &["model", "failpoint", "seal", "switch"]),
     ("flow", &["model", "clock", "config", "store", "switch"]),
-    ("driver", &["model", "clock", "config", "failpoint", "harden", "seal", "store"]),
-    ("lifecycle", &["model", "clock", "config", "archive", "store", "switch", "flow", "driver"]),
+    ("driver", &["model", "clock", "config", "failpoint", "folder", "harden", "seal", "store"]),
+    ("lifecycle", &["model", "clock", "config", "archive", "folder", "store", "switch", "flow", "driver"]),
     ("api", &["model", "clock", "config", "store", "driver", "lifecycle"]),
     (
         "cli",
@@ -34,6 +35,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("SystemTime", &["clock"]),
     ("Instant", &["clock"]),
     ("landlock", &["harden"]),
+    ("cap_std", &["folder"]),
 ];
 
 /// Where `unsafe` is allowed, each with its reason beside it: mapping a component that this host compiled, and the bindings that

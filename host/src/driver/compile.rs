@@ -4,9 +4,7 @@
 //! compiles: it loads what its own child wrote. That is native code, so a file of the cache begins with a tag over what it is of and what is in
 //! it, by a key that is in no file beside it; one that was changed, or put under another name, is compiled anew.
 
-use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,12 +18,16 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::{Refusal, engine, text};
+use crate::folder::Folder;
 use crate::harden::{Keep, give_up_all_but};
 use crate::model::Digest;
 
 /// Bytes of memory that the child may write to. A driver of 650 KB was seen to take 56 MB. Address space is no measure:
 /// the engine reserves 16 GiB of it and uses none.
 const MEMORY: u64 = 2 << 30;
+
+/// Bytes of a compiled file, at most: what the child may make of the largest plugin is less.
+const LARGEST: usize = 1 << 30;
 
 /// Bytes of a tag.
 const TAG: usize = 32;
@@ -34,7 +36,7 @@ const TAG: usize = 32;
 pub(super) struct Compiler {
     /// Understands `compile-plugin IN OUT`.
     pub(super) program: PathBuf,
-    pub(super) folder: PathBuf,
+    pub(super) folder: Folder,
     /// Wall time of one compilation.
     pub(super) limit: std::time::Duration,
     /// Makes and checks the tags.
@@ -52,10 +54,9 @@ pub fn compile_child(input: &Path, output: &Path) -> anyhow::Result<()> {
 impl Compiler {
     /// The compiled component, from the cache when it is there. `file` is the component, named by its digest.
     pub(super) async fn component(&self, engine: &Engine, digest: &Digest, file: &Path) -> Result<Component, Refusal> {
-        let cached = self.folder.join(format!("{}-{}.cwasm", digest.hex(), engine::compatibility(engine)));
-        let what = cached.file_name().unwrap_or_default().to_owned();
-        if cached.exists() {
-            match self.checked(&what, &cached).and_then(|compiled| load(engine, &compiled)) {
+        let cached = format!("{}-{}.cwasm", digest.hex(), engine::compatibility(engine));
+        if self.folder.has(&cached) {
+            match self.checked(&cached).and_then(|compiled| load(engine, &compiled)) {
                 Ok(component) => return Ok(component),
                 Err(error) => {
                     tracing::warn!(plugin = %digest, error = format!("{error:#}"), "the compiled file is not used; compiling again")
@@ -65,60 +66,47 @@ impl Compiler {
         // A name of its own: two may compile the same component at once, and an older file may be mapped.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let fresh = cached.with_extension(format!("{}-{number}.new", std::process::id()));
+        let fresh = format!("{}-{}-{number}.new", digest.hex(), std::process::id());
         if let Err(refusal) = self.run(file, &fresh).await {
             // What a cut child left; most of the time there is nothing.
-            fs::remove_file(&fresh).ok();
+            self.folder.remove(&fresh).ok();
             return Err(refusal);
         }
-        let loaded = self.sealed(&what, &fresh, &cached).and_then(|compiled| load(engine, &compiled));
+        let loaded = self.sealed(&fresh, &cached).and_then(|compiled| load(engine, &compiled));
         // Its content stands in the cache, or is of no use.
-        fs::remove_file(&fresh).ok();
+        self.folder.remove(&fresh).ok();
         loaded.map_err(|error| refused(format!("the compiled file cannot be loaded: {error:#}")))
     }
 
     /// What the child made, which is in the cache from now on. Read once: what is tagged is what is loaded.
-    fn sealed(&self, what: &OsStr, fresh: &Path, cached: &Path) -> anyhow::Result<Vec<u8>> {
-        let compiled = fs::read(fresh)?;
-        let tagged = fresh.with_extension("tagged");
-        let written = fs::write(&tagged, [self.tag(what, &compiled).as_ref(), &compiled].concat());
-        // An older file may be read at this moment: it stays whole.
-        let kept = written.and_then(|()| fs::rename(&tagged, cached));
-        if let Err(error) = kept {
-            fs::remove_file(&tagged).ok();
+    fn sealed(&self, fresh: &str, cached: &str) -> anyhow::Result<Vec<u8>> {
+        let compiled = self.folder.read(fresh, LARGEST)?;
+        let tag = hmac::sign(&self.authentic, &signed(cached, &compiled));
+        if let Err(error) = self.folder.write(cached, &[tag.as_ref(), &compiled]) {
             tracing::warn!(%error, "what was compiled is not kept, and will be compiled again at the next start");
         }
         Ok(compiled)
     }
 
     /// The compiled component in a file of the cache, when its tag is ours.
-    fn checked(&self, what: &OsStr, cached: &Path) -> anyhow::Result<Vec<u8>> {
-        let mut compiled = fs::read(cached)?;
+    fn checked(&self, cached: &str) -> anyhow::Result<Vec<u8>> {
+        let mut compiled = self.folder.read(cached, LARGEST)?;
         if compiled.len() < TAG {
             bail!("it is cut off");
         }
         let tag: Vec<u8> = compiled.drain(..TAG).collect();
-        let authentic = hmac::verify(&self.authentic, &self.signed(what, &compiled), &tag);
+        let authentic = hmac::verify(&self.authentic, &signed(cached, &compiled), &tag);
         authentic.map_err(|_| anyhow::anyhow!("it is not what this installation compiled under this name"))?;
         Ok(compiled)
     }
 
-    fn tag(&self, what: &OsStr, compiled: &[u8]) -> hmac::Tag {
-        hmac::sign(&self.authentic, &self.signed(what, compiled))
-    }
-
-    /// The name has digest and engine; neither it nor a hash has a zero.
-    fn signed(&self, what: &OsStr, compiled: &[u8]) -> Vec<u8> {
-        [what.as_encoded_bytes(), b"\0", Digest::of(compiled).hex().as_bytes()].concat()
-    }
-
-    async fn run(&self, input: &Path, output: &Path) -> Result<(), Refusal> {
+    async fn run(&self, input: &Path, output: &str) -> Result<(), Refusal> {
+        let path = self.folder.path(output);
         // Made here: the child may not make files.
-        let making = OpenOptions::new().write(true).create_new(true).mode(0o600).open(output);
-        making.map_err(|error| refused(format!("{} is not made: {error}", output.display())))?;
+        self.folder.create(output).map_err(|error| refused(format!("{} is not made: {error}", path.display())))?;
         let mut child = Command::new(&self.program)
             .arg("compile-plugin")
-            .args([input, output])
+            .args([input, &path])
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -147,6 +135,11 @@ impl Compiler {
             Err(_) => Err(refused(format!("compiling took longer than {} s", self.limit.as_secs()))),
         }
     }
+}
+
+/// The name has digest and engine; neither it nor a hash has a zero.
+fn signed(cached: &str, compiled: &[u8]) -> Vec<u8> {
+    [cached.as_bytes(), b"\0", Digest::of(compiled).hex().as_bytes()].concat()
 }
 
 fn compile(input: &Path, output: &Path) -> anyhow::Result<()> {
@@ -218,28 +211,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let compiler = |authentic| Compiler {
             program: PathBuf::new(),
-            folder: folder.path().into(),
+            folder: Folder::open(folder.path()).unwrap(),
             limit: std::time::Duration::ZERO,
             authentic,
         };
-        let (fresh, cached) = (folder.path().join("a.1.new"), folder.path().join("a"));
-        let (ours, what) = (compiler(key(1)), OsStr::new("a"));
-        fs::write(&fresh, b"native code").unwrap();
-        assert_eq!(ours.sealed(what, &fresh, &cached).unwrap(), b"native code");
-        assert_eq!(ours.checked(what, &cached).unwrap(), b"native code");
+        let (ours, cached) = (compiler(key(1)), folder.path().join("a"));
+        fs::write(folder.path().join("a.new"), b"native code").unwrap();
+        assert_eq!(ours.sealed("a.new", "a").unwrap(), b"native code");
+        assert_eq!(ours.checked("a").unwrap(), b"native code");
 
-        assert!(ours.checked(OsStr::new("b"), &cached).is_err(), "under another digest's name");
-        assert!(compiler(key(2)).checked(what, &cached).is_err(), "of another installation");
         let whole = fs::read(&cached).unwrap();
+        fs::write(folder.path().join("b"), &whole).unwrap();
+        assert!(ours.checked("b").is_err(), "under another digest's name");
+        assert!(compiler(key(2)).checked("a").is_err(), "of another installation");
         for at in 0..whole.len() {
             let mut changed = whole.clone();
             changed[at] ^= 1;
             fs::write(&cached, changed).unwrap();
-            assert!(ours.checked(what, &cached).is_err(), "byte {at}");
+            assert!(ours.checked("a").is_err(), "byte {at}");
         }
         for forged in [&whole[TAG..], &whole[..TAG], b""] {
             fs::write(&cached, forged).unwrap();
-            assert!(ours.checked(what, &cached).is_err());
+            assert!(ours.checked("a").is_err());
         }
     }
 
@@ -251,13 +244,12 @@ mod tests {
             fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
             fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
             let limit = std::time::Duration::from_millis(limit);
-            Compiler { program, folder: folder.path().into(), limit, authentic: key(1) }
+            Compiler { program, folder: Folder::open(folder.path()).unwrap(), limit, authentic: key(1) }
         };
-        let out = |name: &str| folder.path().join(name);
-        let endless = compiler("exec /bin/sleep 60", "endless", 50).run(Path::new("in"), &out("a")).await;
+        let endless = compiler("exec /bin/sleep 60", "endless", 50).run(Path::new("in"), "a").await;
         assert!(endless.is_err_and(|r| r.message.contains("took longer")));
         let failing = compiler("echo no such opcode >&2; exit 3", "failing", 5_000);
-        let failing = failing.run(Path::new("in"), &out("b")).await;
+        let failing = failing.run(Path::new("in"), "b").await;
         assert!(failing.is_err_and(|r| r.message.contains("no such opcode")));
     }
 }

@@ -4,10 +4,9 @@
 //! Next: `manifest.rs`, `compile.rs`, `load.rs`, in the order in which a file goes through them.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
@@ -25,6 +24,7 @@ use super::tally::Tally;
 use super::{Plugin, PluginState, Refusal, Vault, engine, manifest, text, weight};
 use crate::clock::Clock;
 use crate::config::{Config, Sandbox};
+use crate::folder::Folder;
 use crate::model::{Digest, Fault, FaultKind, RevisionId, Role};
 use crate::store::Store;
 
@@ -47,7 +47,7 @@ pub(super) struct Library {
     compiler: Compiler,
     compiling: Semaphore,
     /// Copies by digest.
-    copies: PathBuf,
+    copies: Folder,
     /// Where else plugin files are offered.
     offered: Option<PathBuf>,
     known: RwLock<BTreeMap<Digest, Known>>,
@@ -73,14 +73,11 @@ pub(super) struct Known {
 
 impl Library {
     pub(super) fn open(config: &Config, store: Store, clock: Clock, program: PathBuf) -> anyhow::Result<Self> {
-        let (copies, compiled) = (config.state.join("plugins"), config.state.join("compiled"));
-        for folder in [&copies, &compiled] {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .with_context(|| format!("making {}", folder.display()))?;
-        }
+        let folder = |name: &str| {
+            let path = config.state.join(name);
+            Folder::make(&path).with_context(|| format!("making {}", path.display()))
+        };
+        let (copies, compiled) = (folder("plugins")?, folder("compiled")?);
         let sandbox = config.sandbox.clone();
         let engine = engine::serving(&sandbox).context("making the engine for drivers")?;
         Ok(Self {
@@ -116,11 +113,8 @@ impl Library {
     /// What can be said before compiling.
     pub(super) fn examined(&self, bytes: &[u8]) -> Result<Plugin, Refusal> {
         if bytes.len() > self.sandbox.plugin {
-            let (size, limit) = (bytes.len(), self.sandbox.plugin);
-            return Err(Refusal::new(
-                "plugin-too-large",
-                format!("the file has {size} bytes; this host takes {limit}"),
-            ));
+            let message = format!("the file has more than the {} bytes that this host takes", self.sandbox.plugin);
+            return Err(Refusal::new("plugin-too-large", message));
         }
         let manifest = manifest::read(bytes)?;
         weight::check(bytes)?;
@@ -136,23 +130,21 @@ impl Library {
         })
     }
 
-    /// The copy by digest: written under another name and renamed, so that it is whole or not there.
+    /// The copy by digest, whole or not there.
     pub(super) fn kept(&self, digest: &Digest, bytes: &[u8]) -> Result<PathBuf, Refusal> {
-        let file = self.copy(digest);
-        if !file.exists() {
-            write_whole(&file, bytes).map_err(|error| {
-                Refusal::new(
-                    "plugin-not-kept",
-                    format!("the plugin cannot be kept in {}: {error}", self.copies.display()),
-                )
+        let name = copy_of(digest);
+        if !self.copies.has(&name) {
+            self.copies.write(&name, &[bytes]).map_err(|error| {
+                let message = format!("the plugin cannot be kept in {}: {error}", self.copies.path("").display());
+                Refusal::new("plugin-not-kept", message)
             })?;
         }
-        Ok(file)
+        Ok(self.copy(digest))
     }
 
     /// Where the copy of a plugin is, or would be.
     pub(super) fn copy(&self, digest: &Digest) -> PathBuf {
-        self.copies.join(format!("{}.wasm", digest.hex()))
+        self.copies.path(copy_of(digest))
     }
 
     /// Compiles and links, and writes down how it went.
@@ -180,12 +172,12 @@ impl Library {
     }
 
     /// Keeps nothing of a plugin that was refused, unless it is ready: the same bytes may come in twice at once.
-    pub(super) fn forget(&self, digest: &Digest, file: &Path) {
+    pub(super) fn forget(&self, digest: &Digest) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.get(digest).is_none_or(|known| known.loaded.is_none()) {
             known.remove(digest);
             // Gone already, or never there: both are what is wanted.
-            fs::remove_file(file).ok();
+            self.copies.remove(copy_of(digest)).ok();
         }
     }
 
@@ -197,16 +189,22 @@ impl Library {
     /// Reads every file to its manifest. From then on a digest that is not known is not here.
     pub(super) fn list(&self) -> Vec<(Plugin, PathBuf)> {
         let (mut found, mut refused) = (BTreeMap::new(), BTreeMap::new());
-        for file in self.files() {
-            match self.listed(&file) {
+        let offered = self.offered.as_deref().and_then(|path| {
+            let not_read =
+                |error| tracing::error!(folder = %path.display(), %error, "no plugins are read from this folder");
+            Folder::open(path).map_err(not_read).ok()
+        });
+        let folders = offered.iter().chain([&self.copies]);
+        for (folder, name) in folders.flat_map(|folder| plugins_in(folder).into_iter().map(move |name| (folder, name)))
+        {
+            match self.listed(folder, &name) {
                 // What is offered is mostly here from an earlier start, too.
                 Ok((plugin, copy)) => {
                     found.insert(copy, plugin);
                 }
                 Err(refusal) => {
-                    tracing::error!(file = %file.display(), %refusal, "this plugin is not loaded");
-                    let name = file.file_name().unwrap_or_default().to_string_lossy();
-                    refused.insert(text::plain(&name, 255), refusal);
+                    tracing::error!(file = %folder.path(&name).display(), %refusal, "this plugin is not loaded");
+                    refused.insert(text::plain(&name.to_string_lossy(), 255), refusal);
                 }
             }
         }
@@ -253,27 +251,12 @@ impl Library {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        for folder in self.offered.iter().chain([&self.copies]) {
-            match fs::read_dir(folder) {
-                Ok(entries) => files.extend(entries.flatten().map(|entry| entry.path())),
-                Err(error) => {
-                    tracing::error!(folder = %folder.display(), %error, "no plugins are read from this folder")
-                }
-            }
-        }
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "wasm"));
-        files.sort();
-        files
-    }
-
     /// Reads a file once, keeps a copy by digest, and knows it as compiling.
-    fn listed(&self, file: &Path) -> Result<(Plugin, PathBuf), Refusal> {
+    fn listed(&self, folder: &Folder, name: &OsStr) -> Result<(Plugin, PathBuf), Refusal> {
         let unread = |error| Refusal::new("plugin-unreadable", format!("the file cannot be read: {error}"));
-        let bytes = fs::read(file).map_err(unread)?;
+        let bytes = folder.read(name, self.sandbox.plugin).map_err(unread)?;
         let digest = Digest::of(&bytes);
-        if file.parent() == Some(&self.copies) && file.file_stem() != Some(digest.hex().as_ref()) {
+        if std::ptr::eq(folder, &self.copies) && *name != *copy_of(&digest) {
             let message = format!("its content is not what its name says: {digest}; add the plugin again");
             return Err(Refusal::new("plugin-changed", message));
         }
@@ -340,14 +323,16 @@ impl Library {
     }
 }
 
-fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let fresh = file.with_extension(format!("new{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-    // Left over from a process that died: nobody else uses this name.
-    fs::remove_file(&fresh).ok();
-    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(&fresh)?;
-    out.write_all(bytes)?;
-    out.sync_all()?;
-    fs::rename(&fresh, file)
+fn copy_of(digest: &Digest) -> String {
+    format!("{}.wasm", digest.hex())
+}
+
+fn plugins_in(folder: &Folder) -> Vec<OsString> {
+    let not_read = |error| {
+        tracing::error!(folder = %folder.path("").display(), %error, "no plugins are read from this folder");
+    };
+    let mut names = folder.names().map_err(not_read).unwrap_or_default();
+    names.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "wasm"));
+    names.sort();
+    names
 }

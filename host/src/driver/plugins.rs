@@ -90,7 +90,7 @@ impl Drivers {
         match self.0.loaded(plugin, &file).await {
             Ok(plugin) => Ok(plugin),
             Err(refusal) => {
-                self.0.forget(&digest, &file);
+                self.0.forget(&digest);
                 Err(refusal)
             }
         }

@@ -1,11 +1,12 @@
 //! A state folder made from a backup. It is whole, or it is not there: until the end a file says that it is half made.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use crate::archive::{self, DATABASE, KEY, Manifest, Unreadable};
+use crate::folder::Folder;
 use crate::model::Millis;
 use crate::store;
 
@@ -57,8 +58,8 @@ pub fn restore(file: &Path, folder: &Path, now: Millis) -> Result<Restored, NotR
             to_do: "name a folder that is empty or does not exist: a restore never writes over anything",
         });
     }
-    let made = begin(folder).map_err(of_folder).and_then(|()| {
-        let manifest = unpack(&backup, folder).map_err(of_file)?;
+    let made = begin(folder).map_err(of_folder).and_then(|into| {
+        let manifest = unpack(&backup, &into).map_err(of_file)?;
         let source = format!("a backup by moganite {}, of the epoch {}", manifest.moganite, manifest.epoch);
         let found = store::restored(folder, &source, now).map_err(|error| NotRestored {
             what: format!("{} cannot be taken into use: {error}", file.display()),
@@ -83,18 +84,19 @@ fn is_empty(folder: &Path) -> io::Result<bool> {
 }
 
 /// Marks the folder before anything is in it. A `serve` that starts meanwhile sees the mark, or we see its lock.
-fn begin(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    private(&folder.join(MARK))?.sync_all()?;
-    if fs::read_dir(folder)?.count() > 1 {
-        fs::remove_file(folder.join(MARK))?;
+fn begin(folder: &Path) -> io::Result<Folder> {
+    let into = Folder::make(folder)?;
+    into.create(MARK)?.sync_all()?;
+    if into.names()?.len() > 1 {
+        into.remove(MARK)?;
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody else writes into it"));
     }
-    DirBuilder::new().mode(0o700).create(folder.join(PLUGINS))
+    DirBuilder::new().mode(0o700).create(folder.join(PLUGINS))?;
+    Ok(into)
 }
 
-fn unpack(backup: &File, folder: &Path) -> Result<Manifest, Unreadable> {
-    archive::unpack(backup, |part| private(&folder.join(&part.name)).map(Synced))
+fn unpack(backup: &File, into: &Folder) -> Result<Manifest, Unreadable> {
+    archive::unpack(backup, |part| into.create(&part.name).map(Synced))
 }
 
 /// A file that is on the disk when it was flushed.
@@ -136,9 +138,4 @@ fn clear(folder: &Path, was_there: bool) {
             fs::remove_dir(folder).ok();
         }
     }
-}
-
-/// A new file that its owner alone reads and writes.
-fn private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
