@@ -16,6 +16,7 @@ mod power;
 mod rebuild;
 mod receipt;
 mod reconcile;
+mod refresh;
 mod release;
 mod restore;
 mod rules;
@@ -30,6 +31,7 @@ pub use backup::Backup;
 pub use granting::{Granting, Requests};
 pub use receipt::{Line, Receipt};
 pub use reconcile::Decision;
+pub use refresh::Refreshed;
 pub use restore::{NotRestored, Restored, is_half_restored, restore};
 pub use waits::{Waits, Who};
 pub use wishes::Request;
@@ -174,6 +176,7 @@ fn book(store: &Store, drivers: &Drivers) -> Book {
         .with(delete::settle(store, drivers))
         .with(power::instance(store, drivers))
         .with(rebuild::instance(store, drivers))
+        .with(refresh::instance(store, drivers))
 }
 
 fn fresh_site() -> Result<Site, Error> {

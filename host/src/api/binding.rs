@@ -35,7 +35,7 @@ pub(super) struct BindingBody {
     #[schema(value_type = Option<String>)]
     pub(super) sweep: SweepPolicy,
     /// Seconds that verbs may take here before they are overdue, where the flavor says nothing: compose, release, claim, unclaim, enroll,
-    /// unenroll, deploy, undeploy, set-power.
+    /// refresh, unenroll, deploy, undeploy, set-power.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, u64>)]
     pub(super) budgets: Budgets,

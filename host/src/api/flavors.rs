@@ -36,8 +36,8 @@ struct FlavorBody {
     #[serde(default)]
     #[schema(value_type = String, default = "quick")]
     erase: Erase,
-    /// Seconds that verbs may take before they are overdue: compose, release, claim, unclaim, enroll, unenroll, deploy, undeploy,
-    /// set-power. What is left out is the backend's.
+    /// Seconds that verbs may take before they are overdue: compose, release, claim, unclaim, enroll, refresh, unenroll, deploy,
+    /// undeploy, set-power. What is left out is the backend's.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, u64>)]
     budgets: Budgets,

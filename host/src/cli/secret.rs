@@ -1,4 +1,4 @@
-//! `secret`: set, list, remove, rotate. A value comes from stdin or a file, never from the command line, where others could read it.
+//! `secret`: set, list, remove, its copies, rotate. A value comes from stdin or a file, never from the command line, where others could read it.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -23,6 +23,10 @@ pub(super) enum Command {
     List,
     #[command(visible_alias = "delete")]
     Remove { name: String },
+    /// The copies that far sides keep of it, in nodes that they manage.
+    Copies { name: String },
+    /// Writes those copies anew, after the value was changed here and on the machines.
+    Refresh { name: String },
     /// Makes another master key: `secret.key` is a new one, and no value is touched. A backup that was made before opens with the key in it.
     Rotate {
         #[arg(long)]
@@ -44,6 +48,16 @@ impl Command {
             Self::Remove { name } => {
                 client.delete(&format!("/v1/secrets/{name}")).await?;
                 output.done(&format!("{name} is removed"));
+            }
+            Self::Copies { name } => {
+                let columns = [("INSTANCE", "/instance"), ("KEPT BY", "/backend"), ("ACCESS OF", "/of")];
+                output.list(&columns, &client.list(&format!("/v1/secrets/{name}/copies")).await?);
+            }
+            Self::Refresh { name } => {
+                let begun = client.post(&format!("/v1/secrets/{name}/refresh"), &json!({})).await?;
+                let columns =
+                    [("INSTANCE", "/instance"), ("KEPT BY", "/backend"), ("FLOW", "/flow"), ("REFUSED", "/refused")];
+                output.list(&columns, begun["items"].as_array().map_or(&[], Vec::as_slice));
             }
             Self::Rotate { reason } => {
                 client.post("/v1/master-key/rotate", &json!({ "reason": reason })).await?;

@@ -5,6 +5,7 @@ mod compose;
 mod deploy;
 mod enroll;
 mod power;
+mod rewrite;
 mod undo;
 mod verify;
 
@@ -15,6 +16,7 @@ pub(super) use compose::Compose;
 pub(super) use deploy::Deploy;
 pub(super) use enroll::Enroll;
 pub(super) use power::SetPower;
+pub(super) use rewrite::Rewrite;
 pub(super) use undo::Undo;
 pub(super) use verify::Verify;
 

@@ -149,7 +149,7 @@ impl Lifecycle {
         self.start(instance, kind, create::Create::on(order, enrolled).to_bytes()?, idempotency).await
     }
 
-    async fn here(&self, project: Option<Project>, id: InstanceId) -> Result<Instance, Error> {
+    pub(super) async fn here(&self, project: Option<Project>, id: InstanceId) -> Result<Instance, Error> {
         match self.store.instance(project, id).await? {
             Some((instance, false)) => Ok(instance),
             _ => Err(Error::NotFound { what: "instance", name: id.to_string() }),
@@ -157,7 +157,7 @@ impl Lifecycle {
     }
 
     /// One flow at a time works on an instance. A repeat with the same key and request answers the first one's.
-    async fn start(
+    pub(super) async fn start(
         &self,
         of: Instance,
         kind: (FlowId, &str, u32),

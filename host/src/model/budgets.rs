@@ -13,8 +13,8 @@ use super::Invalid;
 pub struct Budgets(BTreeMap<String, u64>);
 
 /// What a flow's tasks ask of drivers.
-const VERBS: [&str; 9] =
-    ["compose", "release", "claim", "unclaim", "enroll", "unenroll", "deploy", "undeploy", "set-power"];
+const VERBS: [&str; 10] =
+    ["compose", "release", "claim", "unclaim", "enroll", "refresh", "unenroll", "deploy", "undeploy", "set-power"];
 /// Thirty days.
 const MOST: u64 = 30 * 24 * 3600;
 

@@ -25,6 +25,8 @@ enum Start {
     Delete,
     Power(PowerWish),
     Rebuild,
+    /// The password of what composed it was changed.
+    Refresh,
     /// Of a machine that runs already.
     Adopt,
     /// A delete that rests is abandoned: what is held then are debts.
@@ -58,6 +60,7 @@ const ALL: &[Beginning] = &[
     begin("instance.power", "Ironic", Some(PRESET), Start::Power(PowerWish::Off)),
     begin("instance.power", "CloudBoot", Some(CLOUDBOOT), Start::Power(PowerWish::Off)),
     begin("instance.rebuild", "Ironic", Some(PRESET), Start::Rebuild),
+    begin("instance.refresh", "Valence", Some(VALENCE), Start::Refresh),
     begin("instance.settle", "Valence", Some(VALENCE), Start::Settle),
     begin("instance.settle", "CloudBoot", Some(CLOUDBOOT), Start::Settle),
 ];
@@ -113,6 +116,11 @@ impl Beginning {
             (Start::Delete, Some(id)) => world.run("delete", lifecycle.delete(None, id))?.map(|_| id),
             (Start::Power(wish), Some(id)) => world.run("power", lifecycle.power(None, id, wish, None))?.map(|_| id),
             (Start::Rebuild, Some(id)) => world.run("rebuild", lifecycle.rebuild(None, id, None, None))?.map(|_| id),
+            (Start::Refresh, Some(id)) => {
+                let refreshed = world.run("refresh", lifecycle.refresh(&name("bmc-password")))?;
+                let flows = refreshed.map(|all| all.into_iter().map(|one| one.flow).collect::<Result<Vec<_>, _>>());
+                flows.and_then(|flows| flows).map(|_| id)
+            }
             (Start::Settle, Some(id)) => {
                 let rests =
                     world.run("the delete", until_ended(world.store(), id))?.ok_or("the delete does not rest")?;

@@ -13,7 +13,7 @@ use crate::{guards, suite, truth};
 const ROLES: [Role; 4] = [Role::Compose, Role::Claim, Role::Enroll, Role::Deploy];
 
 /// Tasks that take nothing and undo nothing.
-const NOTHING_TO_UNDO: [&str; 2] = ["verify", "power"];
+const NOTHING_TO_UNDO: [&str; 3] = ["verify", "power", "refresh"];
 
 /// One protection, and what missed it; none: nothing did.
 pub(crate) struct Caught {
