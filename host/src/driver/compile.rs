@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
 use ring::hmac;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use wasmtime::Engine;
@@ -25,6 +25,9 @@ use crate::model::Digest;
 /// Bytes of memory that the child may write to. A driver of 650 KB was seen to take 56 MB. Address space is no measure:
 /// the engine reserves 16 GiB of it and uses none.
 const MEMORY: u64 = 2 << 30;
+
+/// What serves comes first: a large component takes a core for seconds.
+const NICE: i32 = 10;
 
 /// Bytes of a compiled file, at most: what the child may make of the largest plugin is less.
 const LARGEST: usize = 1 << 30;
@@ -47,6 +50,7 @@ pub(super) struct Compiler {
 /// already. Whatever the component does to the compiler, this process reads the one and writes the other, and nothing else.
 pub fn compile_child(input: &Path, output: &Path) -> anyhow::Result<()> {
     limit_memory(MEMORY).context("limiting the memory of this process")?;
+    nice(NICE).context("standing back for what serves")?;
     give_up_all_but(&Keep { read: vec![input.into()], write: vec![output.into()], ..Keep::default() })?;
     compile(input, output)
 }

@@ -49,6 +49,24 @@ fn every_thread_of_a_running_service_has_given_up_new_privileges() {
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
 }
 
+#[test]
+fn the_compiling_child_stands_back_for_what_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("component"), folder.path().join("output"));
+    assert!(Command::new("mkfifo").arg(&input).status().unwrap().success());
+    std::fs::write(&output, "").unwrap();
+    let mut child = command(&["compile-plugin", input.to_str().unwrap(), output.to_str().unwrap()]);
+    let child = child.stderr(std::process::Stdio::null()).spawn().unwrap();
+    // Opens once the child reads, which it does last.
+    let component = std::fs::File::options().write(true).open(&input).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    drop(component);
+    assert!(!child.wait_with_output().unwrap().status.success(), "what it read is no component");
+    // Counted behind the name, which may have spaces in it.
+    let nice = status.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(16)).unwrap();
+    assert_eq!(nice, "10", "{status}");
+}
+
 /// What a component that took over the compiler would try: a file beside the one that it is to write.
 #[test]
 fn the_compiling_child_writes_the_file_that_is_there_and_makes_no_other() {
