@@ -10,6 +10,7 @@ mod bucket;
 mod capture;
 mod certificate;
 mod echoes;
+mod escapes;
 #[cfg(test)]
 mod fuzz;
 mod headers;

@@ -1,14 +1,13 @@
 //! Secrets that an answer repeats become their placeholder again, before the guest sees them.
 //!
-//! Searched are the bytes as they stand, the secret as JSON writes it within text, and in JSON the strings as they
-//! read, however they are escaped. A far side that encodes a secret in a way of its own (base64 of a part, reversed)
-//! passes: see ARCHITECTURE.md, residual risks.
+//! Searched are the bytes as they stand, and as a reader of JSON would read them, also of JSON in a text of JSON (`escapes.rs`). A far
+//! side that encodes a secret in a way of its own (base64 of a part, reversed) passes: see ARCHITECTURE.md, residual risks.
 
 use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderValue};
-use serde_json::Value as Json;
 
+use super::escapes::readings;
 use crate::driver::secrets::Secret;
 
 /// A shorter secret would be found everywhere by chance. Unit: bytes.
@@ -20,24 +19,15 @@ pub(in super::super) struct Echoes(Vec<Echo>);
 
 #[derive(Clone)]
 struct Echo {
-    /// As it is, as JSON writes it, and as JSON writes that again; only those that differ.
-    forms: Vec<Arc<Secret>>,
+    secret: Arc<Secret>,
     placeholder: String,
 }
 
 impl Echoes {
     pub(in super::super) fn add(&mut self, secret: Arc<Secret>, placeholder: String) {
-        if secret.reveal().len() < SHORTEST {
-            return;
+        if secret.reveal().len() >= SHORTEST {
+            self.0.push(Echo { secret, placeholder });
         }
-        let mut forms = vec![secret];
-        for _ in 0..2 {
-            let written = forms.last().and_then(|last| escaped(last));
-            forms.extend(written.map(Arc::new));
-        }
-        // The longest first: a shorter one may be a part of it.
-        forms.reverse();
-        self.0.push(Echo { forms, placeholder });
     }
 
     pub(super) fn hush_headers(&self, headers: &mut HeaderMap) {
@@ -50,64 +40,45 @@ impl Echoes {
     }
 
     pub(super) fn hush_body(&self, body: Vec<u8>) -> Vec<u8> {
-        if self.0.is_empty() {
-            return body;
-        }
-        let body = self.hush(&body).unwrap_or(body);
-        if !matches!(body.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{' | b'[' | b'"')) {
-            return body;
-        }
-        let Ok(mut json) = serde_json::from_slice::<Json>(&body) else { return body };
-        if self.hush_json(&mut json) { serde_json::to_vec(&json).unwrap_or_default() } else { body }
-    }
-
-    /// True when something was replaced.
-    fn hush_json(&self, json: &mut Json) -> bool {
-        match json {
-            Json::String(text) => match self.hush(text.as_bytes()) {
-                Some(hushed) => {
-                    *text = String::from_utf8_lossy(&hushed).into_owned();
-                    true
-                }
-                None => false,
-            },
-            Json::Array(items) => items.iter_mut().fold(false, |changed, item| self.hush_json(item) | changed),
-            Json::Object(fields) => {
-                let mut changed = false;
-                let told: Vec<String> =
-                    fields.keys().filter(|key| self.hush(key.as_bytes()).is_some()).cloned().collect();
-                for key in told {
-                    changed = true;
-                    if let (Some(value), Some(hushed)) = (fields.remove(&key), self.hush(key.as_bytes())) {
-                        fields.insert(String::from_utf8_lossy(&hushed).into_owned(), value);
-                    }
-                }
-                fields.values_mut().fold(changed, |changed, item| self.hush_json(item) | changed)
-            }
-            _ => false,
-        }
+        self.hush(&body).unwrap_or(body)
     }
 
     /// None when there is nothing to hush.
     fn hush(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut hushed: Option<Vec<u8>> = None;
-        for echo in &self.0 {
-            for form in &echo.forms {
-                let now = hushed.as_deref().unwrap_or(bytes);
-                if let Some(next) = replaced(now, form.reveal().as_bytes(), echo.placeholder.as_bytes()) {
+        for Echo { secret, placeholder } in &self.0 {
+            let (secret, placeholder) = (secret.reveal().as_bytes(), placeholder.as_bytes());
+            if let Some(next) = replaced(hushed.as_deref().unwrap_or(bytes), secret, placeholder) {
+                hushed = Some(next);
+            }
+        }
+        let mut all = readings(hushed.as_deref().unwrap_or(bytes));
+        for Echo { secret, placeholder } in &self.0 {
+            let mut depth = 0;
+            while let Some(reading) = all.get(depth) {
+                let places = reading.of_escaped(secret.reveal().as_bytes(), find);
+                if !places.is_empty() {
+                    let next = put(hushed.as_deref().unwrap_or(bytes), &places, placeholder.as_bytes());
+                    all = readings(&next);
                     hushed = Some(next);
                 }
+                depth += 1;
             }
         }
         hushed
     }
 }
 
-/// As JSON writes it between quotes; none when that is no different.
-fn escaped(secret: &Secret) -> Option<Secret> {
-    let written = Json::from(secret.reveal()).to_string();
-    let inside = written.strip_prefix('"')?.strip_suffix('"')?;
-    (inside != secret.reveal()).then(|| Secret::of(inside))
+/// Places follow each other.
+fn put(bytes: &[u8], places: &[(usize, usize)], instead: &[u8]) -> Vec<u8> {
+    let (mut out, mut from) = (Vec::with_capacity(bytes.len()), 0);
+    for &(begin, end) in places {
+        out.extend_from_slice(&bytes[from..begin]);
+        out.extend_from_slice(instead);
+        from = end;
+    }
+    out.extend_from_slice(&bytes[from..]);
+    out
 }
 
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
@@ -154,7 +125,7 @@ mod tests {
     fn an_echoed_password_becomes_the_placeholder_however_it_is_escaped() {
         assert_eq!(hushed("p/ss\"wörd, twice: p/ss\"wörd"), "{{access.password}}, twice: {{access.password}}");
         for json in
-            [r#"{"a":["p/ss\"wörd"]}"#, r#"{"a":["p\/ss\u0022w\u00f6rd"]}"#, r#" {"a": ["p\u002fss\"w\u00F6rd"]} "#]
+            [r#"{"a":["p/ss\"wörd"]}"#, r#"{"a":["p\/ss\u0022w\u00f6rd"]}"#, r#"{"a":["p\u002fss\"w\u00F6rd"]}"#]
         {
             assert_eq!(hushed(json), r#"{"a":["{{access.password}}"]}"#, "{json}");
         }
@@ -165,6 +136,29 @@ mod tests {
     fn an_answer_without_a_secret_keeps_its_bytes() {
         let body = "{ \"b\" : 1.000000000000000000001, \"a\": \"abc\" }";
         assert_eq!(hushed(body), body);
+    }
+
+    /// A reader that is laxer than a parser of JSON would read it there.
+    #[test]
+    fn a_secret_is_found_also_in_json_that_a_parser_refuses_or_folds() {
+        let told = r#""p\u002fss\"w\u00f6rd""#;
+        let deep = |text: &str| format!("{}{text}{}", "[".repeat(200), "]".repeat(200));
+        for (body, hushed_body) in [
+            (format!(r#"{{"a":{told},"a":1}}"#), r#"{"a":"{{access.password}}","a":1}"#.to_owned()),
+            (deep(told), deep(r#""{{access.password}}""#)),
+            (format!("{{}}\n[{told}]"), "{}\n[\"{{access.password}}\"]".to_owned()),
+            (format!("\u{feff}[{told}"), "\u{feff}[\"{{access.password}}\"".to_owned()),
+        ] {
+            assert_eq!(hushed(&body), hushed_body);
+        }
+    }
+
+    #[test]
+    fn a_placeholder_that_has_a_secret_in_it_is_put_once() {
+        let mut echoes = Echoes::default();
+        echoes.add(Arc::new(Secret::of("access")), "{{access.password}}".into());
+        let hushed = echoes.hush_body(br#"access \u0061ccess"#.to_vec());
+        assert_eq!(String::from_utf8_lossy(&hushed), "{{access.password}} {{access.password}}");
     }
 
     #[test]
