@@ -11,6 +11,8 @@ use super::address::check_address;
 
 /// Bytes of path and query together.
 const LONGEST: usize = 8 << 10;
+/// Bytes of an operator's prefix: a path behind it must have room.
+const LONGEST_PREFIX: usize = 1 << 10;
 
 /// An operator's URL: origin and prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,9 @@ impl Base {
             return Err(format!("{text:?}: a base URL has no query and no fragment"));
         }
         let prefix = url.path().trim_end_matches('/').to_owned();
+        if prefix.len() > LONGEST_PREFIX {
+            return Err(format!("a base URL's path has at most {LONGEST_PREFIX} bytes"));
+        }
         if !prefix.is_empty() {
             check_path(&prefix).map_err(|why| format!("{text:?}: {why}"))?;
         }
@@ -219,6 +224,8 @@ mod tests {
         ] {
             assert!(Base::parse(bad).is_err(), "{bad}");
         }
+        let long = |bytes: usize| Base::parse(&format!("http://far/{}", "a".repeat(bytes)));
+        assert!(long(LONGEST_PREFIX).is_err_and(|why| why.contains("1024")) && long(LONGEST_PREFIX - 1).is_ok());
         for good in [
             "http://127.0.0.1:6385",
             "http://localhost:6385/",
