@@ -1,7 +1,9 @@
 //! What one does with this repository, a command each: `cargo xtask`.
 //!
-//! `workspace.rs` knows where things are and runs cargo; `plugins.rs` makes the drivers into files that the host loads.
+//! `workspace.rs` knows where things are and runs cargo; `plugins.rs` makes the drivers into files that the host loads;
+//! `fuzz.rs` says how much of the code the fuzzer reaches.
 
+mod fuzz;
 mod plugins;
 mod workspace;
 
@@ -21,7 +23,9 @@ cargo xtask test --chaos         the service, built to die, dies at every place;
 cargo xtask test --hostile       the service with a driver that does what no driver may, over 120 cases, while honest ones work beside it.
                                  About 4 minutes; --only WORD (of a case's name or row), --list
 cargo xtask fuzz                 what reads plugin files, manifests, bodies, paths and checkpoints, with input that nobody wrote;
-                                 60 s each; --seconds N
+                                 60 s each; --seconds N, --only TARGET
+cargo xtask fuzz --coverage      the same with counters, and a table of what was reached: by the corpus alone, or with --seconds N by
+                                 a round that goes on from what reached something new; --keep puts that into the corpus
 cargo xtask demo                 plugins, programs, then the main job before your eyes, on simulators
 cargo xtask up                   plugins, programs, then the service on simulators to try by hand, until Ctrl-C
 cargo xtask demo --with-leak     the same with a pod manager that keeps a node: must end with exit code 1
@@ -74,8 +78,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         }
         ["test", "--chaos", flags @ ..] => return chaos(&Workspace::find()?, flags),
         ["test", "--hostile", flags @ ..] => return hostile(&Workspace::find()?, flags),
-        ["fuzz"] => fuzz(&Workspace::find()?, "60")?,
-        ["fuzz", "--seconds", seconds] => fuzz(&Workspace::find()?, seconds)?,
+        ["fuzz", flags @ ..] => fuzz::run(&Workspace::find()?, flags)?,
         ["up"] => up(&Workspace::find()?)?,
         ["demo", flags @ ..] => return demo(&Workspace::find()?, flags),
         ["fixture"] => fixture(&Workspace::find()?, &[])?,
@@ -108,16 +111,6 @@ fn chaos(workspace: &Workspace, flags: &[&str]) -> Result<ExitCode> {
         &["build", "--package", "chaos", "--features", "failpoints", "--bins"],
     )?;
     Ok(exit_code(workspace.status(&workspace.program("chaos"), flags)?))
-}
-
-/// A long round of what is one of the library's tests.
-fn fuzz(workspace: &Workspace, seconds: &str) -> Result<()> {
-    let seconds = [("MOGANITE_FUZZ_SECONDS", seconds.to_owned())];
-    workspace.cargo_with(
-        "fuzz",
-        &["test", "--package", "moganite", "--lib", "--", "--nocapture", "egress::fuzz"],
-        &seconds,
-    )
 }
 
 /// Runs the hostile corpus with these flags and answers its exit code.

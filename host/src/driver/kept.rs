@@ -13,13 +13,13 @@ use crate::model::Holding;
 const LABEL: &[u8] = b"\0kept\x01";
 
 /// Digest and format, each ended by a zero, then what the driver wrote.
-fn labelled(plugin: &Plugin, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn labelled(plugin: &Plugin, bytes: &[u8]) -> Vec<u8> {
     let format = plugin.manifest.checkpoints.first().map_or("", String::as_str);
     [LABEL, plugin.digest.hex().as_bytes(), b"\0", format.as_bytes(), b"\0", bytes].concat()
 }
 
 /// None: it is not for this plugin.
-fn readable(plugin: &Plugin, kept: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn readable(plugin: &Plugin, kept: &[u8]) -> Option<Vec<u8>> {
     // Written before there were labels, by a plugin that nobody knows any more: taken as it is, once.
     let Some(labelled) = kept.strip_prefix(LABEL) else { return Some(kept.to_vec()).filter(|kept| !kept.is_empty()) };
     let mut parts = labelled.splitn(3, |byte| *byte == 0);
