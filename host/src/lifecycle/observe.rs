@@ -1,46 +1,85 @@
 //! A slow look at active instances: one list per backend. What is wrong is said, and never repaired unasked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::driver::{Call, Deployer, Drivers, Observed};
 use crate::model::{FlowId, OperationId, RevisionId};
 use crate::store::{self, Lane, Store, Watched, WriteObserved};
 
+/// Backends that are looked at at once.
+const BACKENDS: usize = 16;
+
 /// Handles in one list.
 const AT_ONCE: usize = 1000;
 
-/// Never returns.
+/// Never returns. A backend that hangs is looked at again once it answered, and keeps no other one waiting.
 pub(super) async fn run(store: &Store, drivers: &Drivers, clock: &Clock, every: Duration) {
+    let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
+    let (turns, mut under_way, mut looks) = (Semaphore::new(BACKENDS), BTreeSet::new(), FuturesUnordered::new());
     loop {
-        if let Err(error) = look(store, drivers, clock).await {
-            tracing::warn!(%error, "the active instances were not looked at");
+        match running(store).await {
+            Ok(all) => {
+                for (revision, all) in all.into_iter().filter(|(revision, _)| under_way.insert(*revision)) {
+                    let turn = turns.acquire();
+                    looks.push(async move {
+                        // Never closed.
+                        let _turn = turn.await;
+                        (revision, look(store, drivers, clock, revision, all).await)
+                    });
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the active instances were not looked at"),
         }
-        let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
-        clock.until(clock.now().saturating_add(every)).await;
+        let mut next = pin!(clock.until(clock.now().saturating_add(every)));
+        loop {
+            tokio::select! {
+                Some((revision, looked)) = looks.next() => {
+                    under_way.remove(&revision);
+                    if let Err(error) = looked {
+                        tracing::warn!(%error, revision = revision.0, "what was seen is not written down");
+                    }
+                }
+                () = &mut next => break,
+            }
+        }
     }
 }
 
-/// Once, at every backend that runs something.
-async fn look(store: &Store, drivers: &Drivers, clock: &Clock) -> store::Result<()> {
-    let mut by_revision: BTreeMap<RevisionId, Vec<Watched>> = BTreeMap::new();
+/// What runs, by the revision that it is looked at through.
+async fn running(store: &Store) -> store::Result<BTreeMap<RevisionId, Vec<Watched>>> {
+    let mut by_revision: BTreeMap<_, Vec<Watched>> = BTreeMap::new();
     for watched in store.watched().await? {
         by_revision.entry(watched.revision).or_default().push(watched);
     }
-    for (revision, all) in by_revision {
-        let deployer = match drivers.deployer(revision).await {
-            Ok(deployer) => deployer,
-            Err(fault) => {
-                tracing::debug!(revision = revision.0, message = %fault.message, "a backend was not looked at");
-                continue;
-            }
-        };
-        for some in all.chunks(AT_ONCE) {
-            if let Some(seen) = seen(&deployer, some).await {
-                let found = some.iter().map(|watched| (watched.instance, verdict(watched, &seen))).collect();
-                store.write(Lane::Flow, WriteObserved { found, at: clock.now() }).await?;
-            }
+    Ok(by_revision)
+}
+
+/// Once, at one backend.
+async fn look(
+    store: &Store,
+    drivers: &Drivers,
+    clock: &Clock,
+    revision: RevisionId,
+    all: Vec<Watched>,
+) -> store::Result<()> {
+    let deployer = match drivers.deployer(revision).await {
+        Ok(deployer) => deployer,
+        Err(fault) => {
+            tracing::debug!(revision = revision.0, message = %fault.message, "a backend was not looked at");
+            return Ok(());
+        }
+    };
+    for some in all.chunks(AT_ONCE) {
+        if let Some(seen) = seen(&deployer, some).await {
+            let found = some.iter().map(|watched| (watched.instance, verdict(watched, &seen))).collect();
+            store.write(Lane::Flow, WriteObserved { found, at: clock.now() }).await?;
         }
     }
     Ok(())
