@@ -44,8 +44,11 @@ enum Drive {
     Died,
 }
 
-/// Until an end is seen; recovery has waits of its own (a compose whose answer was lost may take effect for so long).
-const PATIENCE: f64 = 45.0;
+/// Seconds until an end is seen; recovery has waits of its own (a compose whose answer was lost may take effect late), and a machine with
+/// other work stands still at times.
+const PATIENCE: f64 = 120.0;
+/// Seconds from a connection that is cut to the end of the process behind it.
+const DYING: f64 = 30.0;
 const OUTAGE: Duration = Duration::from_millis(300);
 
 impl Seen {
@@ -172,7 +175,7 @@ async fn drive(lane: &mut Lane, order: &mut Order) -> Result<Drive> {
             Err(error) => {
                 let gone = stopwatch();
                 while !lane.stack.service.has_ended()? {
-                    if gone() > 2.0 {
+                    if gone() > DYING {
                         return Err(error);
                     }
                     pause(Duration::from_millis(2)).await;

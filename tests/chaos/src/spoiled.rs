@@ -15,6 +15,9 @@ use crate::truth;
 const WAYS: [(&str, u16, &str); 3] =
     [("full", 507, "disk-full"), ("read-only", 503, "database-read-only"), ("locked", 503, "database-locked")];
 
+/// How long its first request to Ironic takes.
+const SLOW: Duration = Duration::from_secs(3);
+
 /// One line for each way that does not hold, and how many were tried.
 pub(crate) async fn all() -> Result<(usize, Vec<String>)> {
     let mut lane = Lane::open().await?;
@@ -30,6 +33,9 @@ pub(crate) async fn all() -> Result<(usize, Vec<String>)> {
 
 async fn one(lane: &mut Lane, way: &str, status: u16, code: &str) -> Result<()> {
     lane.start_with(vec![("MOGANITE_STORE_FAULT", word(lane).display().to_string())]).await?;
+    // It cannot end before its database is spoiled.
+    let slow = json!({"kind": "delay", "side": "ironic", "method": "POST", "ms": u64::try_from(SLOW.as_millis())?});
+    lane.stack.sim.fault(slow).await?;
     let (instance, flow) = lane.stack.create("web", "small").await?;
     lane.stack.service.flow(&flow, "to be under way", |flow| flow["task"] != "compose").await?;
 
@@ -44,7 +50,7 @@ async fn one(lane: &mut Lane, way: &str, status: u16, code: &str) -> Result<()> 
         refused.body
     );
     // Long enough for the flow to run into it.
-    pause(Duration::from_millis(1500)).await;
+    pause(SLOW + Duration::from_millis(1500)).await;
     let meanwhile = lane.api().get(&format!("/v1/instances/{instance}")).await?.ok()?;
     ensure!(meanwhile["state"] == "creating", "meanwhile it reads {}", meanwhile["state"]);
     drop(lock);
