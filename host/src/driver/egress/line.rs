@@ -9,7 +9,7 @@ use reqwest::redirect;
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::Error;
 
-use super::address::{Prohibited, Vetting};
+use super::address::{Names, Prohibited, Vetting};
 use super::bucket::Bucket;
 use super::pin::pinned;
 use super::url::Base;
@@ -27,7 +27,10 @@ pub(in super::super) struct Line {
 
 /// The lines that are open, by URL, trusted certificates and pace.
 #[derive(Default)]
-pub(in super::super) struct Lines(Mutex<HashMap<Key, Arc<Line>>>);
+pub(in super::super) struct Lines {
+    open: Mutex<HashMap<Key, Arc<Line>>>,
+    names: Names,
+}
 
 /// URL, certificates in PEM, the pinned one, pace.
 type Key = (String, Option<String>, Option<String>, Pace);
@@ -35,14 +38,14 @@ type Key = (String, Option<String>, Option<String>, Pace);
 impl Lines {
     /// The error says what is wrong with the binding.
     pub(in super::super) fn line(&self, endpoint: &Endpoint, pace: Pace) -> Result<Arc<Line>, String> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let Tls { ca, pin } = endpoint.tls.clone();
         let key = (endpoint.url.clone(), ca, pin, pace);
         if let Some(line) = lines.get(&key) {
             return Ok(line.clone());
         }
         let base = Base::parse(&endpoint.url)?;
-        let client = builder(&base, &endpoint.tls)?
+        let client = builder(&base, &endpoint.tls, self.names.clone())?
             .connect_timeout(pace.connect)
             .read_timeout(pace.first_byte)
             .pool_max_idle_per_host(pace.at_once)
@@ -57,13 +60,13 @@ impl Lines {
 
 /// Without redirects and proxies, which would walk around the binding; every address vetted; the operator's own
 /// certificates in place of the system's where there are some.
-pub(super) fn builder(base: &Base, tls: &Tls) -> Result<reqwest::ClientBuilder, String> {
+pub(super) fn builder(base: &Base, tls: &Tls, names: Names) -> Result<reqwest::ClientBuilder, String> {
     let mut builder = reqwest::Client::builder()
         .redirect(redirect::Policy::none())
         .no_proxy()
         .referer(false)
         .retry(reqwest::retry::never())
-        .dns_resolver(Vetting { loopback: base.is_loopback() });
+        .dns_resolver(Vetting { loopback: base.is_loopback(), names });
     if let Some(config) = pinned(tls)? {
         builder = builder.tls_backend_preconfigured(config);
     } else if let Some(pem) = &tls.ca {
@@ -163,14 +166,44 @@ mod tests {
         assert!(matches!(error, Error::TlsCertificateError), "{error:?}");
     }
 
-    #[tokio::test]
-    async fn a_name_that_leads_to_this_host_is_not_connected_to() {
-        let here = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://localhost:{}", here.local_addr().unwrap().port());
+    /// A line to a name of the operator's that leads to one of these after the other.
+    fn named(url: &str, turns: &[&str]) -> Arc<Line> {
         rustls::crypto::ring::default_provider().install_default().ok();
-        let strict = reqwest::Client::builder().no_proxy().dns_resolver(Vetting { loopback: false }).build().unwrap();
-        let error = strict.get(url).send().await.unwrap_err();
-        assert!(matches!(failure("far", &error), Error::DestinationIpProhibited));
+        let told = turns.iter().map(|ip| ip.parse().unwrap()).collect();
+        let lines = Lines { names: Names::Told(Arc::new(Mutex::new(told))), ..Lines::default() };
+        let endpoint = Endpoint { url: url.into(), auth: Auth::None, tls: Tls::default() };
+        lines.line(&endpoint, Pace { connect: std::time::Duration::from_millis(100), ..pace() }).unwrap()
+    }
+
+    async fn asked(line: &Line) -> Result<u16, Error> {
+        let answer = line.client.get(line.base.join("/", None).unwrap()).send().await;
+        answer.map(|answer| answer.status().as_u16()).map_err(|error| failure("far", &error))
+    }
+
+    #[tokio::test]
+    async fn a_name_that_turns_to_this_host_or_to_metadata_is_refused_at_the_connection() {
+        // Answers once and closes: whoever asks again connects again.
+        let here = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = here.local_addr().unwrap().port();
+        let answering = here.try_clone().unwrap();
+        let answered = std::thread::spawn(move || {
+            use std::io::{Read as _, Write as _};
+            let (mut stream, _) = answering.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
+        });
+        let own = named(&format!("http://localhost:{port}"), &["127.0.0.1", "169.254.169.254", "127.0.0.1"]);
+        assert_eq!(asked(&own).await.unwrap(), 204);
+        answered.join().unwrap();
+        assert!(matches!(asked(&own).await, Err(Error::DestinationIpProhibited)), "metadata");
+
+        // A documentation address: nobody is there, and that is all that is wrong with it.
+        let far = named(&format!("http://pod.example:{port}"), &["192.0.2.1", "127.0.0.1", "169.254.169.254", "::1"]);
+        let first = asked(&far).await.unwrap_err();
+        assert!(!matches!(first, Error::DestinationIpProhibited), "{first:?}");
+        for turned in ["this host", "metadata", "this host by its other address"] {
+            assert!(matches!(asked(&far).await, Err(Error::DestinationIpProhibited)), "{turned}");
+        }
         here.set_nonblocking(true).unwrap();
         assert!(here.accept().is_err(), "it was connected to");
     }

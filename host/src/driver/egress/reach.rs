@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header;
 use reqwest::tls::TlsInfo;
 
-use super::address::Prohibited;
+use super::address::{Names, Prohibited};
 use super::certificate::Certificate;
 use super::line::{self, chain, is_tls, sources};
 use super::url::Base;
@@ -56,7 +56,7 @@ pub(in super::super) async fn reach(endpoint: &Endpoint, clock: &Clock) -> Resul
     if found.peek().is_none() {
         return Err(Unreached::Name(format!("{host} has none")));
     }
-    let client = line::builder(&base, &endpoint.tls).map_err(Unreached::Binding)?;
+    let client = line::builder(&base, &endpoint.tls, Names::default()).map_err(Unreached::Binding)?;
     let client = client.tls_info(true).connect_timeout(WITHIN).timeout(WITHIN).build();
     let client = client.map_err(|error| Unreached::Binding(chain(&error)))?;
     let began = clock.now();
