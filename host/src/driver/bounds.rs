@@ -79,6 +79,8 @@ impl Bounds {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -89,6 +91,42 @@ mod tests {
         assert_eq!((plain.cpu_ticks, plain.memory, plain.pace.at_once), (100, 64 << 20, 4));
         let own = of(Limits { cpu_ms: Some(55), memory_mib: Some(2), at_once: Some(1), ..Limits::default() });
         assert_eq!((own.cpu_ticks, own.memory, own.pace.at_once), (6, 2 << 20, 1));
+    }
+
+    /// The table of limits in docs/threats.md: a line per limit, with its usual and its greatest value.
+    #[test]
+    fn every_limit_stands_in_the_table_with_its_values() {
+        let usual = Sandbox::default();
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap();
+        let of = |limit: &str| match limit {
+            "cpu_ms" => usual.cpu_ticks * 10,
+            "wall_ms" => ms(usual.wall),
+            "memory_mib" => (usual.memory >> 20) as u64,
+            "table_elements" => usual.table_elements as u64,
+            "host_bytes" => usual.host_bytes as u64,
+            "resources" => usual.resources as u64,
+            "random_bytes" => usual.random_bytes,
+            "header_bytes" => usual.header_bytes as u64,
+            "requests" => usual.requests.into(),
+            "request_bytes" => usual.request_body as u64,
+            "answer_bytes" => usual.response_body as u64,
+            "bytes_out" => usual.bytes_out,
+            "bytes_in" => usual.bytes_in,
+            "connect_ms" => ms(usual.connect),
+            "first_byte_ms" => ms(usual.first_byte),
+            "exchange_ms" => ms(usual.exchange),
+            "at_once" => usual.at_once as u64,
+            "per_second" => usual.per_second.into(),
+            "text_bytes" => usual.text as u64,
+            "log_lines" => usual.log_lines.into(),
+            other => panic!("{other} has no usual value here"),
+        };
+        let table = include_str!("../../../docs/threats.md").replace(',', "");
+        for (limit, range) in Limits::ranges() {
+            let (usual, most) = (of(limit), range.end());
+            assert!(range.contains(&usual), "{limit}");
+            assert!(table.contains(&format!("| `{limit}` | {usual} | {most} | ")), "{limit}: {usual}, {most}");
+        }
     }
 
     #[test]

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::FieldMapError;
 
 use super::answer::Answer;
 use super::bindings::types;
@@ -190,7 +192,7 @@ impl Target {
             Ok(Ok(told)) => Ok(told),
             Ok(Err(fault)) => Err(Failure { fault: claims::fault(fault), broke: false }),
             Err(error) => {
-                let ((kind, why), cause) = (verdict(&error), cause(&error));
+                let ((kind, why), cause) = (verdict(&error, bounds), cause(&error));
                 let words = text::tail(&String::from_utf8_lossy(&stderr.contents()), LAST_WORDS);
                 let words = if words.is_empty() { words } else { format!("; its last words: {words}") };
                 let at = trace::of(&error);
@@ -243,7 +245,7 @@ fn by_verb<'m, T>(said: &'m BTreeMap<String, T>, role: &str, verb: &str) -> Opti
 }
 
 /// How a call that brought no answer ended: what can be done about it, and which limit with its figures.
-fn verdict(error: &wasmtime::Error) -> (FaultKind, String) {
+fn verdict(error: &wasmtime::Error, bounds: &Bounds) -> (FaultKind, String) {
     if let Some(limit) = error.downcast_ref::<Limit>() {
         return (FaultKind::Broken, limit.to_string());
     }
@@ -262,6 +264,19 @@ fn verdict(error: &wasmtime::Error) -> (FaultKind, String) {
         };
         return (FaultKind::Broken, why);
     }
+    match cause(error) {
+        Cause::LimitResources => {
+            let why = format!("it held more than {} requests, bodies and streams at once", bounds.resources);
+            return (FaultKind::Broken, why);
+        }
+        Cause::LimitHeaderBytes => {
+            return (
+                FaultKind::Broken,
+                format!("the headers of a request had more than {} bytes", bounds.header_bytes),
+            );
+        }
+        _ => {}
+    }
     let root = error.root_cause().to_string();
     (FaultKind::Broken, format!("the host ended it: {}", text::plain(&root, 300)))
 }
@@ -274,13 +289,20 @@ fn cause(error: &wasmtime::Error) -> Cause {
         Some(Limit::Tables { .. }) => return Cause::LimitTables,
         None => {}
     }
+    let root = error.root_cause().to_string();
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         Cause::NoRoom
     } else if error.downcast_ref::<I32Exit>().is_some() {
         Cause::Exit
-    } else if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
-        // wasmtime has no type for it.
+    } else if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        Cause::LimitResources
+    } else if matches!(error.downcast_ref(), Some(FieldMapError::TooManyFields | FieldMapError::TotalSizeTooBig)) {
+        Cause::LimitHeaderBytes
+    } else if root.contains("fuel allocated for hostcalls") {
+        // wasmtime has no type for it, nor for the next.
         Cause::LimitHostBytes
+    } else if root.starts_with("requested len ") && root.contains("exceeds limit") {
+        Cause::LimitRandomBytes
     } else if error.downcast_ref::<Trap>().is_some() {
         Cause::Trap
     } else {
@@ -329,7 +351,8 @@ mod tests {
 
     #[test]
     fn every_limit_says_which_one_it_was_with_its_figures() {
-        let say = |error: wasmtime::Error| verdict(&error);
+        let bounds = Bounds::of(&crate::config::Sandbox::default(), &crate::model::Limits::default());
+        let say = |error: wasmtime::Error| verdict(&error, &bounds);
         let (kind, why) = say(Limit::Memory { asked: 70 << 20, allowed: 64 << 20 }.into());
         assert_eq!(kind, FaultKind::Broken);
         assert!(why.contains("73400320") && why.contains("67108864"), "{why}");
@@ -337,6 +360,8 @@ mod tests {
         assert!(why.contains("1000 ms of CPU"), "{why}");
         assert_eq!(cause(&Limit::Tables { asked: 2, allowed: 1 }.into()), Cause::LimitTables);
         assert_eq!(cause(&Trap::StackOverflow.into()), Cause::Trap);
+        let (_, why) = say(wasmtime::Error::from(ResourceTableError::Full).context("pushing"));
+        assert!(why.contains("1024 requests, bodies and streams"), "{why}");
         assert_eq!(cause(&wasmtime::Error::msg("odd")), Cause::Host);
         let (_, why) = say(Trap::UnreachableCodeReached.into());
         assert_eq!(why, "it crashed");

@@ -30,7 +30,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(super) use book::Book;
@@ -55,7 +55,7 @@ use super::secrets::Secret;
 use super::sessions::Keeper;
 use super::text;
 use crate::clock::Clock;
-use crate::model::{Ask, Exchange, Read, Revision, Session, Value};
+use crate::model::{Ask, Cause, Exchange, Read, Revision, Session, Value};
 
 /// Characters of a path that are written down.
 const PATH: usize = 1024;
@@ -86,6 +86,8 @@ pub(super) struct Egress {
     pub(super) requests: u32,
     pub(super) request_body: usize,
     pub(super) response_body: usize,
+    /// Of one request or answer.
+    pub(super) header_bytes: usize,
     /// A whole exchange.
     pub(super) exchange: Duration,
     pub(super) clock: Clock,
@@ -232,10 +234,12 @@ impl Egress {
         let ring = self.sessions.ring();
         let filled = self.places.fill_headers(at, &parts.headers, ring)?;
         let limit = self.request_body;
-        let body = Limited::new(body, limit)
-            .collect()
-            .await
-            .map_err(|_| Stop::Failed(Error::HttpRequestBodySize(Some(limit as u64))))?;
+        let body = Limited::new(body, limit).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                self.book.ran_into(Cause::LimitRequestBytes);
+            }
+            Stop::Failed(Error::HttpRequestBodySize(Some(limit as u64)))
+        })?;
         let body = self.places.fill_body(at, body.to_bytes().into(), ring)?;
 
         if !self.book.sends(body.len()) {
@@ -261,17 +265,30 @@ impl Egress {
         if let Some((username, password)) = &bound.basic {
             sending = sending.basic_auth(username, Some(password.reveal()));
         }
-        let own = options.and_then(|options| options.first_byte_timeout);
-        sending = sending.timeout(own.map_or(self.exchange, |own| own.min(self.exchange)));
+        let own = options.and_then(|options| options.first_byte_timeout).filter(|own| *own < self.exchange);
+        sending = sending.timeout(own.unwrap_or(self.exchange));
         let began = self.clock.now();
+        let failed = |error: &reqwest::Error| {
+            let failure = failure(endpoint, error);
+            let took = Duration::from_millis(u64::try_from(self.clock.now().saturating_sub(began)).unwrap_or(0));
+            if let Some(limit) = out_of_time(&failure, took, own, self.exchange) {
+                self.book.ran_into(limit);
+            }
+            failure
+        };
         self.may_die("before the request", at);
-        let answer = sending.send().await.map_err(|error| Stop::Failed(failure(endpoint, &error)))?;
+        let answer = sending.send().await.map_err(|error| Stop::Failed(failed(&error)))?;
         let status = answer.status();
         self.book.answered(entry, status.as_u16());
         self.may_die("before the answer is read", at);
+        if headers::size(answer.headers()) > self.header_bytes {
+            self.book.ran_into(Cause::LimitHeaderBytes);
+            let most = u32::try_from(self.header_bytes).unwrap_or(u32::MAX);
+            return Err(Stop::Failed(Error::HttpResponseHeaderSectionSize(Some(most))));
+        }
         let (came, base) = (answer.headers().clone(), &bound.line.base);
         let mut headers = headers::incoming(&came, endpoint, base, &url);
-        let mut body = self.receive(endpoint, answer).await.map_err(Stop::Failed)?;
+        let mut body = self.receive(answer, failed).await.map_err(Stop::Failed)?;
         let (bytes, took) = (body.len(), self.clock.now().saturating_sub(began));
 
         let brought = Brought { status: status.as_u16(), came: &came, passed: &mut headers, body: &mut body };
@@ -346,17 +363,23 @@ impl Egress {
         response
     }
 
-    async fn receive(&self, endpoint: &str, answer: reqwest::Response) -> Result<Vec<u8>, Error> {
-        let too_large = || Error::HttpResponseBodySize(Some(self.response_body as u64));
+    async fn receive(
+        &self,
+        mut answer: reqwest::Response,
+        failed: impl Fn(&reqwest::Error) -> Error,
+    ) -> Result<Vec<u8>, Error> {
+        let too_large = || {
+            self.book.ran_into(Cause::LimitAnswerBytes);
+            Error::HttpResponseBodySize(Some(self.response_body as u64))
+        };
         if let Some(coding) = coded(answer.headers()) {
             return Err(Error::HttpResponseContentCoding(Some(coding)));
         }
         if answer.content_length().is_some_and(|length| length > self.response_body as u64) {
             return Err(too_large());
         }
-        let mut answer = answer;
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| failure(endpoint, &error))? {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&error))? {
             if body.len() + chunk.len() > self.response_body {
                 return Err(too_large());
             }
@@ -366,6 +389,17 @@ impl Egress {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+}
+
+/// The operator's limit that an exchange of this length ran into; none when the driver had less patience of its own.
+fn out_of_time(failure: &Error, took: Duration, own: Option<Duration>, exchange: Duration) -> Option<Cause> {
+    match failure {
+        Error::ConnectionTimeout => Some(Cause::LimitConnect),
+        Error::HttpResponseTimeout if own.is_some_and(|own| took >= own) => None,
+        Error::HttpResponseTimeout if took >= exchange => Some(Cause::LimitExchange),
+        Error::HttpResponseTimeout => Some(Cause::LimitFirstByte),
+        _ => None,
     }
 }
 

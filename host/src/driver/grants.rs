@@ -55,6 +55,7 @@ impl Target {
             requests: bounds.requests,
             request_body: bounds.request_body,
             response_body: bounds.response_body,
+            header_bytes: bounds.header_bytes,
             exchange: bounds.pace.exchange,
             clock: self.shared.clock.clone(),
             book,

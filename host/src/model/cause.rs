@@ -14,9 +14,21 @@ pub enum Cause {
     LimitTables,
     /// Bytes between host and guest in one host call.
     LimitHostBytes,
+    /// Requests, bodies and streams held at once.
+    LimitResources,
+    /// Random bytes asked for at once.
+    LimitRandomBytes,
+    /// Of one request or answer, as the next two.
+    LimitHeaderBytes,
+    LimitRequestBytes,
+    LimitAnswerBytes,
     LimitRequests,
     LimitBytesOut,
     LimitBytesIn,
+    /// The far side took no connection in time, brought no further byte in time, or no whole answer.
+    LimitConnect,
+    LimitFirstByte,
+    LimitExchange,
     /// It crashed: a panic, an access out of bounds, no more stack.
     Trap,
     /// It ended itself.
@@ -45,9 +57,17 @@ impl Cause {
             Self::LimitMemory => "limit-memory",
             Self::LimitTables => "limit-tables",
             Self::LimitHostBytes => "limit-host-bytes",
+            Self::LimitResources => "limit-resources",
+            Self::LimitRandomBytes => "limit-random-bytes",
+            Self::LimitHeaderBytes => "limit-header-bytes",
+            Self::LimitRequestBytes => "limit-request-bytes",
+            Self::LimitAnswerBytes => "limit-answer-bytes",
             Self::LimitRequests => "limit-requests",
             Self::LimitBytesOut => "limit-bytes-out",
             Self::LimitBytesIn => "limit-bytes-in",
+            Self::LimitConnect => "limit-connect",
+            Self::LimitFirstByte => "limit-first-byte",
+            Self::LimitExchange => "limit-exchange",
             Self::Trap => "trap",
             Self::Exit => "exit",
             Self::Denied => "denied",

@@ -34,7 +34,12 @@ mod tests {
 
     /// The rows of the first table: attempt, rule, kept, tried to be broken.
     fn rows() -> Vec<Vec<&'static str>> {
-        let lines = TABLE.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+        table(TABLE)
+    }
+
+    /// The rows of the first table of a text.
+    fn table(text: &'static str) -> Vec<Vec<&'static str>> {
+        let lines = text.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
         let rows = lines.take_while(|line| line.starts_with('|'));
         rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
     }
@@ -57,12 +62,33 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_row_has_a_rule_and_tests_that_exist() {
+    /// The names of all functions of ours.
+    fn known() -> BTreeSet<String> {
         let mut known = BTreeSet::new();
         for folder in ["host", "tests", "drivers", "examples"] {
             functions(&root().join(folder), &mut known);
         }
+        known
+    }
+
+    #[test]
+    fn every_limit_has_a_test_that_exists() {
+        let known = known();
+        let (_, limits) = TABLE.split_once("## Limits").unwrap();
+        let (said, _) = limits.split_once("|---").unwrap();
+        assert!(between(said, '`').into_iter().any(|kept| known.contains(kept)), "nothing keeps them");
+        let rows = table(limits);
+        assert_eq!(rows.len(), 20);
+        for row in rows {
+            let [limit, _, _, _, broken] = row[..] else { panic!("{row:?}") };
+            assert!(!between(broken, '`').is_empty(), "{limit}: nothing breaks it");
+            between(broken, '`').into_iter().for_each(|test| assert!(known.contains(test), "{limit}: no test {test}"));
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_rule_and_tests_that_exist() {
+        let known = known();
         let cases: BTreeSet<String> = all().into_iter().map(|case| case.name).collect();
         assert!(rows().len() > 20, "{} rows", rows().len());
         for row in rows() {

@@ -27,7 +27,7 @@ struct Pages {
     /// Bytes of bodies that it may still send and get.
     out: u64,
     brought: u64,
-    /// The first limit of the call that a request ran into.
+    /// The first limit that a request ran into.
     over: Option<Cause>,
 }
 
@@ -37,9 +37,14 @@ impl Book {
         Self(Mutex::new(Pages { left: requests, out: bytes_out, brought: bytes_in, ..Pages::default() }))
     }
 
-    /// The limit of the call, summed over its requests, that one of them ran into.
+    /// The first limit that a request of the call ran into.
     pub(in super::super) fn over(&self) -> Option<Cause> {
         self.pages().over
+    }
+
+    /// Kept unless a request ran into another one before.
+    pub(super) fn ran_into(&self, limit: Cause) {
+        self.pages().over.get_or_insert(limit);
     }
 
     /// False when the call may not send so many bytes more.

@@ -29,6 +29,12 @@ pub(in super::super) fn may_bring_session(name: &str) -> bool {
     !is_hop_by_hop(&name) && !own.contains(&name)
 }
 
+/// As they are on the wire. Unit: bytes.
+pub(super) fn size(headers: &HeaderMap) -> usize {
+    const MARKS: usize = ": \r\n".len();
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + MARKS).sum()
+}
+
 /// What of the guest's request goes on. Length, host and user agent are set anew; an encoded or partial answer could
 /// not be searched for secrets, so none is asked for.
 pub(super) fn outgoing(headers: &HeaderMap) -> HeaderMap {
