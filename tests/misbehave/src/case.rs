@@ -60,6 +60,8 @@ pub(crate) enum Verb {
     Refresh,
     SetPower,
     Observe,
+    /// All of them.
+    Every,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -158,6 +160,8 @@ pub(crate) enum Case {
     LeakByNote,
     /// The same into a fault.
     LeakByFault,
+    /// Panics when its far side says so, which knows the versions by their user agents: one that broke, beside one that works.
+    AsTold,
 }
 
 /// What the verb answers.
@@ -179,7 +183,7 @@ static CALLS: AtomicU32 = AtomicU32::new(0);
 pub(crate) fn act(cx: &Context, role: Role, verb: Verb) -> Result<Act, Fault> {
     let calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
     let settings: Settings = cx.settings()?;
-    if settings.verb != verb || settings.role.is_some_and(|named| named != role) {
+    if (settings.verb != verb && settings.verb != Verb::Every) || settings.role.is_some_and(|named| named != role) {
         return Ok(Act::Behave);
     }
     match settings.case {
@@ -236,6 +240,7 @@ pub(crate) fn act(cx: &Context, role: Role, verb: Verb) -> Result<Act, Fault> {
             Ok(Act::Pause(Pause { checkpoint: said.clone().into_bytes(), ..pause(&said)? }))
         }
         Case::LeakByFault => Err(fault::rejected(network::echo_secret()?)),
+        Case::AsTold => network::as_told().map(|()| Act::Behave),
     }
 }
 
@@ -256,7 +261,7 @@ mod tests {
     #[test]
     fn the_schema_names_every_case_and_every_verb() {
         let schema: serde_json::Value = serde_json::from_str(include_str!("../settings.schema.json")).unwrap();
-        for (field, count) in [("case", 46), ("verb", 14), ("role", 5)] {
+        for (field, count) in [("case", 47), ("verb", 15), ("role", 5)] {
             let names = schema["properties"][field]["enum"].as_array().unwrap();
             assert_eq!(names.len(), count, "{field}");
             for name in names {

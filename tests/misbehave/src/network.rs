@@ -101,6 +101,12 @@ pub(crate) fn echo_secret() -> Result<String, Fault> {
     Ok(json!({ "headers": headers, "body": body }).to_string())
 }
 
+pub(crate) fn as_told() -> Result<(), Fault> {
+    let told = Endpoint::named("far").get("/told")?.text();
+    assert!(told != "panic", "this version panics, as its far side told it to");
+    Ok(())
+}
+
 pub(crate) fn request_flood() -> Vec<String> {
     let far = Endpoint::named("far");
     let answered = (0..1_000).map_while(|n| far.get(&format!("/{n}")).ok()).count();

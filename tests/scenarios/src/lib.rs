@@ -20,7 +20,7 @@ mod state;
 pub use clock::{pause, stopwatch, until};
 pub use held::Position;
 pub use http::{Answer, Http};
-pub use plugin::{for_tests, repacked, repacked_with};
+pub use plugin::{for_tests, repacked, repacked_for_tests, repacked_with};
 pub use process::binary;
 pub use service::{Patience, Program, Service};
 pub use sim::Sim;

@@ -14,8 +14,19 @@ pub fn repacked(name: &str, version: &str, folder: &Path) -> Result<Vec<u8>> {
 /// The same, with more at the end of its manifest.
 pub fn repacked_with(name: &str, version: &str, more: &str, folder: &Path) -> Result<Vec<u8>> {
     let manifests = crate::plugins();
-    let manifest = std::fs::read_to_string(manifests.join(format!("{name}.toml")))?;
-    let root = manifests.canonicalize()?;
+    let packed = manifests.join(format!("{name}.wasm"));
+    pack(&packed, &manifests.join(format!("{name}.toml")), &[name, version, more], folder)
+}
+
+/// Another version of a driver that is made for tests alone.
+pub fn repacked_for_tests(name: &str, version: &str, folder: &Path) -> Result<Vec<u8>> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("plugin.toml");
+    pack(&test_plugins()?.join(format!("{name}.wasm")), &manifest, &[name, version, ""], folder)
+}
+
+fn pack(component: &Path, manifest: &Path, &[name, version, more]: &[&str; 3], folder: &Path) -> Result<Vec<u8>> {
+    let root = manifest.parent().context("a manifest lies in a folder")?.canonicalize()?;
+    let manifest = std::fs::read_to_string(manifest)?;
     let changed: Vec<String> = manifest
         .lines()
         .map(|line| match line.split_once(" = ") {
@@ -29,7 +40,7 @@ pub fn repacked_with(name: &str, version: &str, more: &str, folder: &Path) -> Re
     let packed = folder.join(format!("{name}-{version}.wasm"));
     let made = std::process::Command::new(binary("moganite")?)
         .args(["plugin", "pack"])
-        .args([&manifests.join(format!("{name}.wasm")), &source])
+        .args([component, &source])
         .arg("--output")
         .arg(&packed)
         .output()?;
