@@ -44,7 +44,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::{Notify, broadcast};
 
-pub use backends::{WriteRevision, Written};
+pub use backends::{Bind, WriteRevision, Written};
 pub use backup::{HandOut, Restored, Snapshot, restored};
 pub use begin::BeginFlow;
 pub use catalog::{Catalog, Remove};

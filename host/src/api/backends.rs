@@ -148,7 +148,7 @@ async fn show(_: Operator, State(app): State<App>, Named(name): Named) -> Result
 #[utoipa::path(put, path = "/v1/backends/{name}", tag = "backends",
     params(("name" = String, Path), ("If-Match" = Option<String>, Header)), request_body = BindingBody, responses((status = 200, body = BackendView)))]
 async fn put(
-    _: Operator,
+    Operator(caller): Operator,
     State(app): State<App>,
     Named(name): Named,
     headers: HeaderMap,
@@ -162,10 +162,10 @@ async fn put(
         (Some(tag), Some(newest)) if tag == etag(newest) => Some(newest),
         (Some(_), _) => return Err(Problem::new("stale-revision", format!("backend {name} is not as the ETag says"))),
     };
-    let digest = digest(&app, &body.plugin)?;
+    let (digest, by) = (digest(&app, &body.plugin)?, caller.says(body.reason.as_str())?);
     let (draft, said) = body.into_revision(name.clone(), digest);
     check_names(&app, &draft).await?;
-    app.lifecycle.bind(draft, after, said).await.map_err(Problem::in_body)?;
+    app.lifecycle.bind(draft, after, said, by).await.map_err(Problem::in_body)?;
     whole(&app, &name).await
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::reason::unsaid;
 use crate::lifecycle::{Granting, Requests};
 use crate::model::{
     Access, Ask, Auth, Budgets, Digest, Endpoint, Grant, Limits, Name, Projects, Revision, RevisionId, SweepPolicy, Tls,
@@ -55,6 +56,9 @@ pub(super) struct BindingBody {
     /// What the plugin asks for beyond the revision before, each line as `asks_more` of the refusal has it.
     #[serde(default)]
     pub(super) grant: Vec<String>,
+    /// One line for the audit log, which keeps what is granted.
+    #[serde(default = "unsaid")]
+    pub(super) reason: String,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

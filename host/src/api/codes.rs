@@ -94,7 +94,7 @@ const TABLE: &[Row] = &[
     row("plugin-changed", 422, "The kept file is not what its name says", "send the plugin's file again"),
     row("plugin-refused", 409, "The plugin was refused", "GET /v1/plugins says why; name another"),
     row("plugin-unknown", 422, "The plugin is not known", "add its file with POST /v1/plugins"),
-    row("plugin-asks-more", 409, "The plugin asks for more than was granted", "look at the lines of asks_more; repeat them in `grant` to grant them (`moganite backend swap NAME PLUGIN --grant`)"),
+    row("plugin-asks-more", 409, "The plugin asks for more than was granted", "look at the lines of asks_more; repeat them in `grant` to grant them (`moganite backend swap NAME PLUGIN --grant`, `moganite apply --grant`)"),
     row("plugin-asks-nothing", 422, "The plugin asks for no requests", "pack it with `[[requests]]` in its manifest"),
     row("request-not-asked", 422, "A request is granted that the plugin does not ask for", "grant what its manifest asks for, or less: GET /v1/plugins/DIGEST shows it"),
     row("plugin-denied", 409, "The plugin is denied", "take another file; GET /v1/stopped-plugins says why"),

@@ -9,3 +9,8 @@ pub(super) struct Reason {
     /// One line of 1 to 500 characters.
     pub(super) reason: String,
 }
+
+/// Where a reason may be left out.
+pub(super) fn unsaid() -> String {
+    "no reason was given".into()
+}

@@ -22,6 +22,12 @@ pub(super) struct Options {
     /// Says what would be written, and writes nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Grants what the plugins ask for beyond what is granted at their backends, as the lines `asks` say it; look at them with `--dry-run`.
+    #[arg(long)]
+    grant: bool,
+    /// One line for the audit log, which keeps what is granted.
+    #[arg(long, requires = "grant")]
+    reason: Option<String>,
 }
 
 /// What is to be done about one object.
@@ -30,6 +36,8 @@ struct Step {
     action: Action,
     /// One line each: `shape.cores: 4 -> 8`.
     changes: Vec<String>,
+    /// What a backend's other plugin asks for beyond what is granted there.
+    asks: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,13 +60,15 @@ pub(super) async fn run(options: Options, client: &Client, output: Format) -> an
     let mut failed = Ok(());
     for step in &steps {
         if !options.dry_run
-            && let Err(error) = write(client, step).await
+            && let Err(error) = write(client, step, &options).await
         {
             let left = "what is listed before it is done, nothing after it: cure this and run the same again";
             failed = Err(error.context(format!("{} {} is refused ({left})", step.thing.kind.word(), step.thing.name)));
             break;
         }
         output.done(&step.line());
+        let granted = if options.grant && !options.dry_run { "granted" } else { "asks" };
+        step.asks.iter().for_each(|ask| output.done(&format!("  {granted}: {ask}")));
         told.push(step.told());
     }
     if output == Format::Json {
@@ -124,6 +134,7 @@ fn in_order(things: Vec<Thing>) -> anyhow::Result<Vec<Thing>> {
 
 async fn step(client: &Client, mut thing: Thing, now: &Site) -> anyhow::Result<Step> {
     let there = now.thing(thing.kind, &thing.name);
+    let mut asks = Vec::new();
     if thing.kind == Kind::Backend {
         let written = thing.fields["plugin"].as_str().unwrap_or_default();
         // The one that it has needs no file behind it any more.
@@ -132,16 +143,27 @@ async fn step(client: &Client, mut thing: Thing, now: &Site) -> anyhow::Result<S
             let plugin =
                 plugin.map_err(|error| error.context(format!("nothing is written: backend {}", thing.name)))?;
             thing.fields["plugin"] = plugin["digest"].clone();
+            if there.is_some() {
+                asks = asked(client, &thing).await?;
+            }
         }
     }
-    let Some(there) = there else { return Ok(Step { thing, action: Action::Create, changes: Vec::new() }) };
+    let Some(there) = there else { return Ok(Step { thing, action: Action::Create, changes: Vec::new(), asks }) };
     let mut changes = Vec::new();
     differ("", &there.fields, &thing.fields, &mut changes);
     let action = if changes.is_empty() { Action::Same } else { Action::Change };
-    Ok(Step { thing, action, changes })
+    Ok(Step { thing, action, changes, asks })
 }
 
-async fn write(client: &Client, step: &Step) -> anyhow::Result<()> {
+/// What this backend's plugin asks for beyond what is granted there.
+async fn asked(client: &Client, backend: &Thing) -> anyhow::Result<Vec<String>> {
+    let plugin = backend.fields["plugin"].as_str().unwrap_or_default();
+    let asked = client.get(&format!("{}/asks?plugin={}", backend.path(), segment(plugin))).await?;
+    let lines = asked["asks_more"].as_array().into_iter().flatten();
+    Ok(lines.filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
+async fn write(client: &Client, step: &Step, options: &Options) -> anyhow::Result<()> {
     let mut fields = step.thing.fields.clone();
     let path = step.thing.path();
     let tag = match (step.thing.kind, step.action) {
@@ -151,6 +173,10 @@ async fn write(client: &Client, step: &Step) -> anyhow::Result<()> {
     };
     if matches!(step.thing.kind, Kind::Backend | Kind::Quota) {
         fields.remove(step.thing.kind.key());
+    }
+    if options.grant && !step.asks.is_empty() {
+        fields.insert("grant".into(), json!(step.asks));
+        options.reason.iter().for_each(|reason| drop(fields.insert("reason".into(), json!(reason))));
     }
     client.put(&path, &Value::Object(fields), tag.as_deref()).await?;
     Ok(())
@@ -206,7 +232,7 @@ impl Step {
     }
 
     fn told(&self) -> Value {
-        json!({"action": self.action.word(), "kind": self.thing.kind.word(), "name": self.thing.name.as_str(), "changes": self.changes})
+        json!({"action": self.action.word(), "kind": self.thing.kind.word(), "name": self.thing.name.as_str(), "changes": self.changes, "asks": self.asks})
     }
 }
 

@@ -9,13 +9,19 @@ use crate::model::{
     Asks, By, Canary, Digest, Fault, Flavor, FlowId, Image, More, Name, Network, OperationId, Revision, RevisionId,
     Role,
 };
-use crate::store::{self, Activate, Catalog, Lane, Promote, RollBack, WriteRevision};
+use crate::store::{self, Activate, Bind, Catalog, Lane, Promote, RollBack, WriteRevision};
 
 impl Lifecycle {
     /// Writes a backend's next revision. `after`: the newest that the caller saw. What is granted is written into it here.
-    pub async fn bind(&self, draft: Revision, after: Option<RevisionId>, said: Granting) -> Result<RevisionId, Error> {
-        let write = self.fitting(draft, after, said).await?;
-        self.store.write(Lane::Interactive, write).await.map_err(canary_runs)
+    pub async fn bind(
+        &self,
+        draft: Revision,
+        after: Option<RevisionId>,
+        said: Granting,
+        by: By,
+    ) -> Result<RevisionId, Error> {
+        let (write, granted) = self.fitting(draft, after, said).await?;
+        self.store.write(Lane::Interactive, Bind { write, granted, by }).await.map_err(canary_runs)
     }
 
     /// The next operations use this plugin, all of them or a canary's; those that run end on theirs. `more`: what it asks for beyond what is
@@ -42,8 +48,8 @@ impl Lifecycle {
         }
         let after = newest.id;
         let said = Granting { requests: Requests::AsBefore, more };
-        let write = self.fitting(Revision { digest, ..newest }, Some(after), said).await?;
-        self.store.write(Lane::Interactive, Activate { write, canary, breaks, by }).await.map_err(canary_runs)
+        let (write, granted) = self.fitting(Revision { digest, ..newest }, Some(after), said).await?;
+        self.store.write(Lane::Interactive, Activate { write, granted, canary, breaks, by }).await.map_err(canary_runs)
     }
 
     /// A canary's plugin gets all operations.
@@ -73,13 +79,14 @@ impl Lifecycle {
         self.decide("nothing-before", roll_back(Some(before.id))).await
     }
 
-    /// The draft, when its plugin may run there, asks for no more than is granted, and can undo what lives there.
+    /// The draft, when its plugin may run there, asks for no more than is granted, and can undo what lives there; and what is granted with
+    /// it beyond the revision before.
     async fn fitting(
         &self,
         draft: Revision,
         after: Option<RevisionId>,
         said: Granting,
-    ) -> Result<WriteRevision, Error> {
+    ) -> Result<(WriteRevision, Vec<String>), Error> {
         draft.budgets.check()?;
         draft.limits.check()?;
         draft.projects.check()?;
@@ -91,10 +98,12 @@ impl Lifecycle {
         if newest.as_ref().is_none_or(|newest| newest.digest != draft.digest) {
             self.may_be_bound(&plugin).await?;
         }
+        let more = granting::beyond(&Asks::of(&plugin.manifest), newest.as_ref());
         let granted = granting::granted(&plugin.manifest, newest.as_ref(), said)?;
         let revision = Revision { granted: Some(granted), ..draft };
         let exclusive = plugin.manifest.exclusive.clone();
-        Ok(WriteRevision { revision, exclusive, after, at: self.clock.now() })
+        let write = WriteRevision { revision, exclusive, after, at: self.clock.now() };
+        Ok((write, more.iter().map(ToString::to_string).collect()))
     }
 
     /// What a plugin asks for beyond what is granted at this backend. Changes nothing.

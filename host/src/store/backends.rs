@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rows::{all, from_json, from_text, one, to_json};
-use super::{Error, Operation, Result, Store, pauses, trials};
+use super::{Error, Operation, Result, Store, audit, pauses, trials};
 use crate::model::{
-    Access, Backend, Budgets, Digest, Endpoint, Grant, Granted, Limits, Millis, Name, Paused, Projects, Revision,
+    Access, Backend, Budgets, By, Digest, Endpoint, Grant, Granted, Limits, Millis, Name, Paused, Projects, Revision,
     RevisionId, Role, SweepPolicy,
 };
 use crate::switch::{Guard, Switch, holds};
@@ -70,6 +70,34 @@ impl WriteRevision {
         trials::no_canary(db, backend)?;
         Ok(newest)
     }
+}
+
+/// A revision as an operator writes it.
+#[derive(Debug, Clone)]
+pub struct Bind {
+    pub write: WriteRevision,
+    /// What is granted beyond the revision before, a line each.
+    pub granted: Vec<String>,
+    pub by: By,
+}
+
+impl Operation for Bind {
+    type Answer = RevisionId;
+
+    fn apply(&self, db: &Connection) -> Result<RevisionId> {
+        let id = self.write.apply(db)?;
+        note_granted(db, &self.write, &self.granted, &self.by)?;
+        Ok(id)
+    }
+}
+
+/// A line of the audit log for each thing.
+pub(super) fn note_granted(db: &Connection, write: &WriteRevision, granted: &[String], by: &By) -> Result<()> {
+    let Revision { backend, digest, .. } = &write.revision;
+    for line in granted {
+        audit::note(db, by, "backend.grant", &format!("{backend} to {digest}: {line}"), write.at)?;
+    }
+    Ok(())
 }
 
 /// `served`: it is the backend's newest from now on, and no canary.

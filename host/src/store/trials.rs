@@ -17,6 +17,8 @@ const ENOUGH: u32 = 100;
 #[derive(Debug, Clone)]
 pub struct Activate {
     pub write: WriteRevision,
+    /// What is granted beyond the revision before, a line each.
+    pub granted: Vec<String>,
     pub canary: Option<Canary>,
     /// Broken calls after which the one before takes over again.
     pub breaks: u32,
@@ -27,7 +29,8 @@ impl Operation for Activate {
     type Answer = RevisionId;
 
     fn apply(&self, db: &Connection) -> Result<RevisionId> {
-        let Self { write, canary, breaks, by } = self;
+        let Self { write, granted, canary, breaks, by } = self;
+        backends::note_granted(db, write, granted, by)?;
         let (backend, at) = (write.revision.backend.as_str(), write.at);
         let subject = format!("{backend} to {}", write.revision.digest);
         let Some(canary) = canary else {

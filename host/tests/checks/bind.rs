@@ -96,7 +96,7 @@ fn bind(
         granted: None,
         limits: moganite::model::Limits::default(),
     };
-    world.run("binding", world.lifecycle().bind(revision, None, Granting::default())).unwrap().unwrap();
+    world.run("binding", world.lifecycle().bind(revision, None, Granting::default(), by())).unwrap().unwrap();
 }
 
 fn digest(world: &World, plugin: &str) -> Digest {

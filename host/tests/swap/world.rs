@@ -195,7 +195,8 @@ async fn bind(lifecycle: &Lifecycle, far: &Far, backend: &Name, digest: &Digest)
             ..Limits::default()
         },
     };
-    lifecycle.bind(revision, None, Granting::default()).await.unwrap();
+    let by = By::checked("ann", "the first").unwrap();
+    lifecycle.bind(revision, None, Granting::default(), by).await.unwrap();
     let route = json!({ "compose": [backend], "enroll": [backend], "deploy": [backend] });
     let flavor = json!({ "name": backend, "shape": { "cores": 2 }, "route": route, "erase": "none" });
     lifecycle.put_flavor(serde_json::from_value(flavor).unwrap()).await.unwrap();

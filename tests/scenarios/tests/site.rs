@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
-use scenarios::{Patience, Service, Stack};
+use scenarios::{Patience, Service, Stack, repacked_with};
 
 /// Runs one command with this on its standard input.
 fn moganite(api: &str, words: &[&str], stdin: &str) -> Output {
@@ -70,4 +70,32 @@ async fn an_apply_ends_at_the_first_refusal_and_says_what_was_done() {
     let changed = "flavors: [{name: small, shape: {cores: 2, memory_mib: 8192}, route: {compose: [pod-a], enroll: [ironic-1], deploy: [ironic-1]}}]";
     let told = done(&api, &["apply", "-f", "-"], changed);
     assert!(told.contains("change  flavor   small  shape.cores: 4 -> 2"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apply_grants_what_another_plugin_asks_for_only_when_it_is_told_to() {
+    let stack = Stack::start().await.unwrap();
+    let api = &stack.service.api;
+    let here = api.base().to_owned();
+    let exported = done(&here, &["export"], "");
+    let more = "[[requests]]\nendpoint = \"valence\"\nmethods = [\"POST\"]\npath = \"/v1/pod-managers\"\n";
+    let grown = repacked_with("valence-redfish", "0.1.1", more, stack.folder.path()).unwrap();
+    api.upload("/v1/plugins", grown).await.unwrap().ok().unwrap();
+    let site = exported.replace("valence-redfish@0.1.0", "valence-redfish@0.1.1");
+    assert_ne!(site, exported);
+    let ask = "request POST http://valence/v1/pod-managers";
+
+    let dry = done(&here, &["apply", "-f", "-", "--dry-run"], &site);
+    assert!(dry.contains(&format!("asks: {ask}")), "{dry}");
+    let refused = moganite(&here, &["apply", "-f", "-"], &site);
+    let wrong = String::from_utf8_lossy(&refused.stderr);
+    assert!(wrong.contains(ask) && wrong.contains("moganite apply --grant"), "{wrong}");
+    let told = done(&here, &["apply", "-f", "-", "--grant", "--reason", "it adds managers"], &site);
+    assert!(told.contains(&format!("granted: {ask}")), "{told}");
+    let audit = api.get("/v1/audit").await.unwrap().ok().unwrap();
+    let line = &audit["items"][0];
+    assert_eq!((&line["verb"], &line["reason"]), (&"backend.grant".into(), &"it adds managers".into()), "{audit}");
+    assert!(line["subject"].as_str().unwrap().ends_with(ask), "{line}");
+    let again = done(&here, &["apply", "-f", "-"], &site);
+    assert!(again.contains("0 created, 0 changed"), "{again}");
 }

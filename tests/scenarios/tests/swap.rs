@@ -99,13 +99,21 @@ async fn a_plugin_that_asks_for_more_is_not_activated_until_that_is_granted() {
 
     let asked = api.get(&format!("/v1/backends/pod-a/asks?plugin={new}")).await.unwrap().ok().unwrap();
     assert_eq!(asked["asks_more"], lines);
-    let words = ["--api", api.base(), "backend", "swap", "pod-a", &new, "--grant"];
+    let words = ["--api", api.base(), "backend", "swap", "pod-a", &new, "--grant", "--reason", "it lists managers"];
     let said = Command::new(binary("moganite").unwrap()).args(words).output().unwrap();
     let out = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.status.success(), "{said:?}");
     assert!(out.contains("granted: request POST http://valence/v1/pod-managers"), "{out}");
     let after = api.get("/v1/backends/pod-a").await.unwrap().ok().unwrap();
     assert_eq!((&after["digest"], &after["requests"]), (&json!(new), &Value::Null));
+    let audit = api.get("/v1/audit").await.unwrap().ok().unwrap();
+    let granted: Vec<_> =
+        audit["items"].as_array().unwrap().iter().filter(|line| line["verb"] == "backend.grant").collect();
+    assert_eq!(granted.len(), 2, "{audit}");
+    for (line, ask) in granted.iter().rev().zip(lines.as_array().unwrap()) {
+        assert_eq!(line["subject"], format!("pod-a to {new}: {}", ask.as_str().unwrap()));
+        assert_eq!((&line["who"], &line["reason"]), (&json!("this machine"), &json!("it lists managers")));
+    }
     // Going back asks for less, and forward again is a new question.
     api.put("/v1/backends/pod-a/plugin", &json!({"digest": before["digest"]})).await.unwrap().ok().unwrap();
     assert_eq!(api.put("/v1/backends/pod-a/plugin", &json!({"digest": new})).await.unwrap().status, 409);

@@ -12,7 +12,7 @@ use crate::api::App;
 use crate::api::auth::Operator;
 use crate::api::body::{Body, Key, Named};
 use crate::api::error::{Problem, Result};
-use crate::api::reason::Reason;
+use crate::api::reason::{Reason, unsaid};
 use crate::api::time;
 use crate::model::{Canary, Name, Trial};
 use crate::store::BREAKS;
@@ -37,10 +37,6 @@ struct Swap {
     /// One line for the audit log.
     #[serde(default = "unsaid")]
     reason: String,
-}
-
-fn unsaid() -> String {
-    "no reason was given".into()
 }
 
 /// Either `operations` or `instance`.

@@ -26,7 +26,7 @@ async fn swap(bench: &Bench, digest: Digest, canary: Option<Canary>) -> Result<R
     let newest = bench.store.newest_revision(&name("pod-a")).await?.unwrap();
     let after = Some(newest.id);
     let write = WriteRevision { revision: Revision { digest, ..newest }, exclusive: Vec::new(), after, at: 2 };
-    bench.store.write(Lane::Interactive, Activate { write, canary, breaks: 3, by: by() }).await
+    bench.store.write(Lane::Interactive, Activate { write, granted: Vec::new(), canary, breaks: 3, by: by() }).await
 }
 
 async fn newest(bench: &Bench) -> Digest {
