@@ -156,7 +156,7 @@ pub(super) fn hold(
         owner,
     )?;
     if let Some(owner) = owner.filter(|_| holds(Switch::Guard(Guard::Handle))) {
-        return Err(owner.has(&format!("{backend} answered with {handle}")));
+        return Err(owner.has(db, id, &format!("{backend} answered with {handle}"))?);
     }
     db.prepare_cached("UPDATE holding SET handle = ?2, facts = ?3, node = ?4, state = 'held' WHERE id = ?1")?
         .execute(params![id, handle, to_json(facts)?, node.map(to_json).transpose()?])?;
@@ -178,13 +178,21 @@ fn owner(row: &Row<'_>) -> Result<Owner> {
 }
 
 impl Owner {
-    fn has(self, what: &str) -> Error {
+    /// For who reads the flow of this holding: what another project has is not told to it by name.
+    fn has(self, db: &Connection, holding: i64, what: &str) -> Result<Error> {
         let Self { instance, leaves } = self;
-        if leaves {
-            Error::Leaving(format!("{what}, which instance {instance} is about to have given back"))
+        let same_project = db
+            .prepare_cached(
+                "SELECT 1 FROM holding h JOIN instance own ON own.public_id = h.instance JOIN instance other ON other.project = own.project
+                 WHERE h.id = ?1 AND other.public_id = ?2",
+            )?
+            .exists(params![holding, instance])?;
+        let who = if same_project { format!("instance {instance}") } else { "an instance of another project".into() };
+        Ok(if leaves {
+            Error::Leaving(format!("{what}, which {who} is about to have given back"))
         } else {
-            Error::Owned(format!("{what}, which instance {instance} has"))
-        }
+            Error::Owned(format!("{what}, which {who} has"))
+        })
     }
 }
 
@@ -200,7 +208,7 @@ fn identify(db: &Connection, id: i64, backend: &str, node: &Node) -> Result<()> 
             owner,
         )?;
         if let Some(owner) = owner.filter(|_| holds(Switch::Guard(Guard::Identity))) {
-            return Err(owner.has(&format!("{backend} answered with the machine of {kind} {value}")));
+            return Err(owner.has(db, id, &format!("{backend} answered with the machine of {kind} {value}"))?);
         }
         db.prepare_cached("INSERT INTO identity (kind, value, holding) VALUES (?1, ?2, ?3)")?
             .execute(params![kind, value, id])?;

@@ -213,9 +213,13 @@ impl World {
     }
 
     pub(crate) async fn order(&self, flavor: &str, image: &str) -> Result<(String, String)> {
+        self.order_in("default", flavor, image).await
+    }
+
+    pub(crate) async fn order_in(&self, project: &str, flavor: &str, image: &str) -> Result<(String, String)> {
         self.number.set(self.number.get() + 1);
         let order = json!({"name": format!("bad-{}", self.number.get()), "flavor": flavor, "image": image});
-        let made = self.post("/v1/instances", &order).await?.ok()?;
+        let made = self.post(&format!("/v1/instances?project={project}"), &order).await?.ok()?;
         let id = text(&made, "id")?;
         self.instances.borrow_mut().push(id.clone());
         Ok((id, text(&made, "flow")?))

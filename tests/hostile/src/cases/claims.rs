@@ -35,6 +35,20 @@ pub(crate) fn cases() -> Vec<Case> {
             world.skip_disputed().await?;
             one_of(&told, &["which instance"])
         }),
+        Case::new(DEPUTY, "the handle of another project's instance", async |world: &World| {
+            let backend = world.misbehaving("none", "compose", json!({})).await?;
+            let (theirs, flow) = world.order_in("another", &backend, &backend).await?;
+            world.rested(&flow).await?;
+            let handle = world.handle_of(&theirs, "compose").await?;
+            let stolen = json!({"case": "someone-elses-handle", "verb": "compose", "handle": handle});
+            world.bind(&backend, &world.digest, &stolen).await?.ok()?;
+            let told = world.created(&backend, &backend).await?;
+            let still = world.get(&format!("/v1/instances/{theirs}")).await?.ok()?;
+            ensure!(still["state"] == "active" && still["project"] == "another", "{still}");
+            ensure!(!told.contains(&theirs), "whose it is was told: {told}");
+            world.skip_disputed().await?;
+            one_of(&told, &["an instance of another project"])
+        }),
         Case::new(DEPUTY, "the identity of another instance", async |world: &World| {
             let backend = world.misbehaving("none", "compose", json!({})).await?;
             let (first, _) = world.active(&backend, &backend).await?;
