@@ -6,15 +6,15 @@ mod gate;
 mod greed;
 mod lies;
 mod patience;
+mod stops;
 mod words;
 
 use crate::case::Case;
 
 pub(crate) fn all() -> Vec<Case> {
-    [greed::cases(), gate::cases(), words::cases(), claims::cases(), patience::cases(), files::cases(), lies::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let greedy = [greed::cases(), gate::cases(), words::cases(), claims::cases()];
+    let others = [patience::cases(), stops::cases(), files::cases(), lies::cases()];
+    greedy.into_iter().chain(others).flatten().collect()
 }
 
 #[cfg(test)]
