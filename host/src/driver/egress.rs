@@ -412,3 +412,19 @@ fn coded(headers: &HeaderMap) -> Option<String> {
     let coding = headers.get(header::CONTENT_ENCODING)?.to_str().unwrap_or("?");
     (!coding.eq_ignore_ascii_case("identity")).then(|| text::plain(coding, 63))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_with_less_patience_than_the_operator_ran_into_no_limit() {
+        let s = Duration::from_secs;
+        let limit = |failure: Error, took, own| out_of_time(&failure, took, own, s(300));
+        assert_eq!(limit(Error::ConnectionTimeout, s(10), Some(s(20))), Some(Cause::LimitConnect));
+        assert_eq!(limit(Error::HttpResponseTimeout, s(300), None), Some(Cause::LimitExchange));
+        assert_eq!(limit(Error::HttpResponseTimeout, s(180), None), Some(Cause::LimitFirstByte));
+        assert_eq!(limit(Error::HttpResponseTimeout, s(20), Some(s(20))), None);
+        assert_eq!(limit(Error::ConnectionRefused, s(300), None), None);
+    }
+}
