@@ -7,7 +7,7 @@ use moganite::store::{FlowUpdate, Lane, Transition};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Server, has_no_secret};
 
 async fn stream(server: &Server, flow: &str, after: Option<&str>) -> impl Stream<Item = Event> + use<> {
     let mut request = server.request(Method::GET, &format!("/v1/flows/{flow}/events"));
@@ -17,7 +17,13 @@ async fn stream(server: &Server, flow: &str, after: Option<&str>) -> impl Stream
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/event-stream");
-    Box::pin(response.bytes_stream().eventsource().filter_map(async |event| event.ok()))
+    Box::pin(
+        response
+            .bytes_stream()
+            .eventsource()
+            .filter_map(async |event| event.ok())
+            .inspect(|event| has_no_secret(&event.data)),
+    )
 }
 
 fn kind(event: &Event) -> String {

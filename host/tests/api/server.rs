@@ -1,12 +1,13 @@
 //! A service on a free port, with an empty state folder, and a client for it.
 
+use canary::{Canaries, Watch};
 use moganite::api;
 use moganite::clock::Clock;
 use moganite::config::{Config, Flows, Sandbox};
 use moganite::driver::Drivers;
 use moganite::lifecycle::Lifecycle;
 use moganite::model::{Digest, Event, EventKind, Name, Phase, Position, Projects, Revision, RevisionId, SweepPolicy};
-use moganite::store::{Effect, FlowUpdate, Lane, Store, Transition, WriteRevision};
+use moganite::store::{Effect, FlowUpdate, Lane, PutSecret, Store, Transition, WriteRevision};
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -20,8 +21,12 @@ pub(crate) struct Server {
     pub(crate) site: String,
     pub(crate) stop: watch::Sender<bool>,
     http: reqwest::Client,
+    _watch: Watch,
     _folder: TempDir,
 }
+
+/// A secret of every server, which nothing answers or writes.
+const CANARY: &str = "api-canary/\"7d1e\"";
 
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -46,12 +51,16 @@ impl Server {
         let program = env!("CARGO_BIN_EXE_moganite").into();
         let drivers = Drivers::open_with(&config, store.clone(), clock.clone(), program).await.unwrap();
         let lifecycle = Lifecycle::open(&config, store.clone(), drivers, clock).await.unwrap();
+        let canary = Name::parse("name", "canary").unwrap();
+        let sealed = lifecycle.drivers().vault().seal(&canary, CANARY.as_bytes()).unwrap();
+        store.write(Lane::Interactive, PutSecret { name: canary, sealed, at: 0 }).await.unwrap();
         let site = lifecycle.site().as_str().to_owned();
         let (stop, stopped) = watch::channel(false);
         let router = api::router(lifecycle, config, stopped);
         tokio::spawn(async move { axum::serve(listener, router).await });
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { base: format!("http://{listen}"), store, site, stop, http, _folder: folder }
+        let watch = Watch { canaries: canaries().into(), over: vec![folder.path().to_owned()] };
+        Self { base: format!("http://{listen}"), store, site, stop, http, _watch: watch, _folder: folder }
     }
 
     /// With what an order needs: backend `pod-a` of a plugin that is not here, flavor `small`, image `cirros`.
@@ -144,11 +153,26 @@ impl Server {
     }
 }
 
+fn canaries() -> Canaries {
+    Canaries::of(&[("the canary", CANARY)])
+}
+
+/// Of something that the API said.
+#[track_caller]
+pub(crate) fn has_no_secret(said: &str) {
+    let canaries = canaries();
+    canaries.scan(said, said.as_bytes());
+    canaries.check();
+}
+
 impl Answer {
     pub(crate) async fn of(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, text: response.text().await.unwrap() }
+        let answer = Self { status, headers, text: response.text().await.unwrap() };
+        has_no_secret(&format!("{:?}", answer.headers));
+        has_no_secret(&answer.text);
+        answer
     }
 
     pub(crate) fn body(&self) -> Value {

@@ -15,6 +15,9 @@ pub(crate) fn name(text: &str) -> Name {
     Name::parse("name", text).unwrap()
 }
 
+pub(crate) const BMC_PASSWORD: &str = "bmc-secret-password";
+pub(crate) const CLOUDBOOT_PASSWORD: &str = "cloudboot-secret-password";
+
 /// A person, for what persons decide.
 pub(crate) fn by() -> By {
     By::checked("ann", "the checks").unwrap()
@@ -22,8 +25,8 @@ pub(crate) fn by() -> By {
 
 /// `preset`: systems of the pool that are pre-set nodes; the pod manager gives the lowest first.
 pub(crate) fn all(world: &mut World, preset: RangeInclusive<u32>) {
-    secret(world, "bmc-password", "bmc-secret-password");
-    secret(world, "cloudboot-password", "cloudboot-secret-password");
+    secret(world, "bmc-password", BMC_PASSWORD);
+    secret(world, "cloudboot-password", CLOUDBOOT_PASSWORD);
     let at = world.sim.addresses().clone();
     let access = json!({"address": at.podm, "username": "admin", "password_secret": "bmc-password"});
     let valence = json!({"settle_s": 2, "gone_within_s": 1});
@@ -133,7 +136,7 @@ fn presets(world: &mut World, systems: RangeInclusive<u32>) {
             "deploy_interface": "ramdisk", "boot_interface": "redfish-virtual-media", "automated_clean": true,
             "driver_info": {
                 "redfish_address": at.podm, "redfish_system_id": format!("/redfish/v1/Systems/{system}"),
-                "redfish_username": "admin", "redfish_password": "bmc-secret-password", "redfish_verify_ca": false,
+                "redfish_username": "admin", "redfish_password": BMC_PASSWORD, "redfish_verify_ca": false,
             },
             "properties": {"cpus": 8, "memory_mb": 16384, "local_gb": 100, "cpu_arch": "x86_64"},
         });

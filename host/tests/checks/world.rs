@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use canary::{Canaries, Watch};
 use moganite::clock::Clock;
 use moganite::config::{Config, Flows, Sandbox};
 use moganite::driver::Drivers;
@@ -19,6 +20,7 @@ use moganite_sim::{Options, Sim};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::bind::{BMC_PASSWORD, CLOUDBOOT_PASSWORD};
 use crate::compiled::share_compiled;
 
 /// How much faster the hand moves than the sun.
@@ -42,6 +44,8 @@ pub(crate) struct World {
     pub(crate) by_hand: RefCell<BTreeSet<String>>,
     flows: Flows,
     hand: Arc<Hand>,
+    /// What `bind.rs` puts is in nothing that is written.
+    _watch: Watch,
     folder: tempfile::TempDir,
     /// Where the far sides run: they outlive a death of the service.
     far: Runtime,
@@ -86,8 +90,21 @@ impl World {
         let hand = Arc::new(Hand::default());
         let flows = Flows { observe_every: DAY, sweep_every: DAY, ..flows };
         let (stage, presets) = (Stage::default(), BTreeSet::new());
-        let mut world =
-            Self { sim, clock, stage, life: None, presets, by_hand: RefCell::default(), flows, hand, folder, far };
+        let secrets = [("the BMC's password", BMC_PASSWORD), ("CloudBoot's password", CLOUDBOOT_PASSWORD)];
+        let watch = Watch { canaries: Arc::new(Canaries::of(&secrets)), over: vec![folder.path().to_owned()] };
+        let mut world = Self {
+            sim,
+            clock,
+            stage,
+            life: None,
+            presets,
+            by_hand: RefCell::default(),
+            flows,
+            hand,
+            _watch: watch,
+            folder,
+            far,
+        };
         world.move_on();
         world.live();
         crate::bind::all(&mut world, systems - 2..=systems);

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use canary::{Canaries, Watch};
 use moganite::clock::Clock;
 use moganite::config::{Config, Flows, Sandbox};
 use moganite::driver::{Answer, Call, Composer, Doing, Drivers, Plugin};
@@ -37,6 +38,8 @@ pub(crate) struct Rig {
     pub(crate) store: Store,
     pub(crate) plugin: Plugin,
     pub(crate) far: Far,
+    /// Neither secret is in what is written, nor in a line that a far side got.
+    watch: Watch,
     _state: tempfile::TempDir,
 }
 
@@ -83,7 +86,9 @@ impl Rig {
         let store = Store::open(state.path()).unwrap();
         let drivers = open(&config, &store).await;
         let plugin = drivers.add(bytes.into()).await.unwrap();
-        let rig = Self { config, drivers, store, plugin, far: Far::serve(answer).await, _state: state };
+        let canaries = Arc::new(Canaries::of(&[("the access", PASSWORD), ("the login", LOGIN)]));
+        let watch = Watch { canaries, over: vec![state.path().to_owned()] };
+        let rig = Self { config, drivers, store, plugin, far: Far::serve(answer).await, watch, _state: state };
         rig.put_secret("bmc", PASSWORD).await;
         rig.put_secret("login", LOGIN).await;
         let access = Access { address: "https://bmc".into(), username: "root".into(), password_secret: name("bmc") };
@@ -146,6 +151,14 @@ impl Rig {
     pub(crate) async fn put_secret(&self, secret: &str, value: &str) {
         let sealed = self.drivers.vault().seal(&name(secret), value.as_bytes()).unwrap();
         self.store.write(Lane::Interactive, PutSecret { name: name(secret), sealed, at: 0 }).await.unwrap();
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for got in self.far.got() {
+            self.watch.canaries.scan("a request's line", got.line.as_bytes());
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! A service with two versions of the driver `patient` and some backends that are bound to it, each with a far side of its own.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use canary::{Canaries, Watch};
 use futures_util::{StreamExt as _, stream};
 use moganite::clock::Clock;
 use moganite::config::{Config, Flows, Sandbox};
@@ -14,12 +15,15 @@ use moganite::model::{
     Auth, Budgets, By, Digest, Endpoint, Flow, FlowId, Image, Limits, Mark, Name, OperationId, Projects, Revision,
     RevisionId, SweepPolicy, Tls,
 };
-use moganite::store::{BREAKS, Store};
+use moganite::store::{BREAKS, Lane, PutSecret, Store};
 use serde_json::{Map, json};
 use tokio::sync::watch;
 
 use crate::compiled::share_compiled;
 use crate::far::Far;
+
+/// A secret of the store, which nothing writes in clear.
+const CANARY: &str = "swap-canary-2f64";
 
 /// How long an operation waits between its two calls.
 pub(crate) const PARKED: Duration = Duration::from_secs(3600);
@@ -46,6 +50,7 @@ pub(crate) struct World {
     ordered: AtomicUsize,
     flows: Mutex<Vec<FlowId>>,
     _stop: watch::Sender<bool>,
+    _watch: Watch,
     _folder: tempfile::TempDir,
 }
 
@@ -74,6 +79,10 @@ impl World {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_moganite"));
         let drivers = Drivers::open_with(&config, store.clone(), clock.clone(), program).await.unwrap();
         let lifecycle = Lifecycle::open(&config, store, drivers, clock.clone()).await.unwrap();
+        let canaries = Arc::new(Canaries::of(&[("a secret", CANARY)]));
+        let sealed = lifecycle.drivers().vault().seal(&name("canary"), CANARY.as_bytes()).unwrap();
+        let put = PutSecret { name: name("canary"), sealed, at: 0 };
+        lifecycle.store().write(Lane::Interactive, put).await.unwrap();
         let versions = [added(&lifecycle, "0.1.0").await, added(&lifecycle, "0.1.1").await];
         let far = Far::serve().await;
         let backends: Vec<_> = (1..=in_flight.div_ceil(HELD)).map(|n| name(&format!("far-{n}"))).collect();
@@ -94,6 +103,7 @@ impl World {
             ordered: AtomicUsize::new(0),
             flows: Mutex::default(),
             _stop: stop,
+            _watch: Watch { canaries, over: vec![folder.path().to_owned()] },
             _folder: folder,
         }
     }

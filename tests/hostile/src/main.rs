@@ -89,7 +89,7 @@ async fn run(cases: &[Case]) -> Result<bool> {
             (_, Err(error), _) => Err(format!("not cleared: {error:#}")),
             (.., Err(error)) => Err(format!("{error:#}")),
         };
-        world.canaries.scan_far(&world.far);
+        world.got();
         let verdict = Verdict { name: case.name.clone(), row: case.row, seconds: took, lives, ended };
         println!("{}", verdict.line());
         verdicts.push(verdict);
@@ -102,7 +102,7 @@ async fn run(cases: &[Case]) -> Result<bool> {
     }
     let (quiet, under, failed) = honest.end().await;
     let left = if crashes == 0 { world.stack.sim.left_behind().await? } else { Vec::new() };
-    world.canaries.scan_folder(world.stack.folder.path())?;
+    world.canaries.scan_files(world.stack.folder.path());
     let after = world.memory().unwrap_or(0);
     Ok(tell(&verdicts, &quiet, &under, [failed, left, world.canaries.seen()], (before, after), crashes, seconds()))
 }

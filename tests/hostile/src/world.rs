@@ -4,11 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use canary::Canaries;
 use scenarios::{Answer, Http, Options, Patience, Stack, for_tests, pause, until};
 use serde_json::{Value, json};
 
-use crate::canary::{ACCESS, Canaries, LOGIN};
-use crate::far::Far;
+use crate::canary::{ACCESS, LOGIN, planted, scan_far};
+use crate::far::{Far, Got};
 use crate::made;
 
 pub(crate) struct World {
@@ -56,7 +57,7 @@ impl World {
         let world = Self {
             stack,
             far,
-            canaries: Canaries::plant(),
+            canaries: planted(),
             digest: String::new(),
             log_read: Cell::new(0),
             number: Cell::new(0),
@@ -429,6 +430,11 @@ impl World {
             shown.push_str(&String::from_utf8_lossy(&said.stderr));
         }
         Ok(shown)
+    }
+
+    /// What the hostile far side got since this was asked last.
+    pub(crate) fn got(&self) -> Vec<Got> {
+        scan_far(&self.canaries, &self.far)
     }
 
     pub(crate) async fn rest(&self, time: Duration) {

@@ -12,7 +12,9 @@ use crate::stack::Stack;
 impl Stack {
     /// `moganite backup FILE`, while the service goes on.
     pub async fn backup(&self, file: &Path) -> Result<()> {
-        self.command(&["backup", &file.display().to_string()]).await.map(drop)
+        self.command(&["backup", &file.display().to_string()]).await?;
+        self.service.canaries.scan_files(file);
+        Ok(())
     }
 
     /// Ends the service as a power cut would and starts another on what `moganite restore` makes of a backup.
@@ -27,7 +29,10 @@ impl Stack {
 
     /// The command line, spoken to this service; answers what it printed.
     pub async fn command(&self, words: &[&str]) -> Result<String> {
-        run(words, Some(self.service.api.base())).await
+        let said = run(words, Some(self.service.api.base())).await;
+        let shown = said.as_ref().map_or_else(ToString::to_string, Clone::clone);
+        self.service.canaries.scan(&format!("moganite {}", words.join(" ")), shown.as_bytes());
+        said
     }
 }
 

@@ -1,6 +1,11 @@
 //! Requests to the service and to the simulator's control.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, ensure};
+use canary::Canaries;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 /// One origin.
@@ -9,6 +14,8 @@ pub struct Http {
     base: String,
     client: reqwest::Client,
     headers: Vec<(&'static str, String)>,
+    /// None of them may be in an answer.
+    canaries: Arc<Canaries>,
 }
 
 /// Status and body; null for a body that is no JSON.
@@ -23,7 +30,7 @@ impl Http {
         // Installing it twice is harmless.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { base: base.into(), client, headers: Vec::new() })
+        Ok(Self { base: base.into(), client, headers: Vec::new(), canaries: Arc::default() })
     }
 
     pub fn base(&self) -> &str {
@@ -31,44 +38,42 @@ impl Http {
     }
 
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        self.send(reqwest::Method::GET, path, None).await
+        self.send(Method::GET, path, None).await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.send(reqwest::Method::POST, path, Some(body)).await
+        self.send(Method::POST, path, Some(body)).await
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.send(reqwest::Method::PUT, path, Some(body)).await
+        self.send(Method::PUT, path, Some(body)).await
     }
 
     pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.send(reqwest::Method::PATCH, path, Some(body)).await
+        self.send(Method::PATCH, path, Some(body)).await
     }
 
     pub async fn delete(&self, path: &str) -> Result<Answer> {
-        self.send(reqwest::Method::DELETE, path, None).await
+        self.send(Method::DELETE, path, None).await
     }
 
     /// An answer that is no JSON.
     pub async fn text(&self, path: &str) -> Result<String> {
-        let request = self.client.get(format!("{}{path}", self.base));
-        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-        Ok(request.send().await?.error_for_status()?.text().await?)
+        let (status, _, body) = self.sent(path, self.request(Method::GET, path)).await?;
+        ensure!((200..300).contains(&status), "{path} answered {status}");
+        Ok(String::from_utf8(body)?)
     }
 
     /// One header of an answer.
     pub async fn header(&self, path: &str, name: &str) -> Result<Option<String>> {
-        let request = self.client.get(format!("{}{path}", self.base));
-        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-        let answer = request.send().await?;
-        Ok(answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned))
+        let (_, headers, _) = self.sent(path, self.request(Method::GET, path)).await?;
+        Ok(headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned))
     }
 
     /// A file's bytes as they are.
     pub async fn upload(&self, path: &str, bytes: Vec<u8>) -> Result<Answer> {
         let request = self.client.post(format!("{}{path}", self.base)).header("content-type", "application/wasm");
-        Self::answer(request.body(bytes).send().await?).await
+        self.answer(path, request.body(bytes)).await
     }
 
     /// With a header that every request of this origin gets.
@@ -78,20 +83,37 @@ impl Http {
         self
     }
 
-    async fn send(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let request = self.client.request(method, format!("{}{path}", self.base));
-        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-        let request = match body {
-            Some(body) => request.json(body),
-            None => request,
-        };
-        Self::answer(request.send().await.with_context(|| format!("asking {}{path}", self.base))?).await
+    /// Every answer is looked through for these.
+    #[must_use]
+    pub(crate) fn watched(self, canaries: Arc<Canaries>) -> Self {
+        Self { canaries, ..self }
     }
 
-    async fn answer(response: reqwest::Response) -> Result<Answer> {
-        let status = response.status().as_u16();
-        let body = response.bytes().await?;
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let request = self.request(method, path);
+        self.answer(path, body.into_iter().fold(request, RequestBuilder::json)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value))
+    }
+
+    async fn answer(&self, path: &str, request: RequestBuilder) -> Result<Answer> {
+        let (status, _, body) = self.sent(path, request).await?;
         Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+    }
+
+    async fn sent(&self, path: &str, request: RequestBuilder) -> Result<(u16, HeaderMap, Vec<u8>)> {
+        let answer = request.send().await.with_context(|| format!("asking {}{path}", self.base))?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let body = answer.bytes().await?.to_vec();
+        let place = format!("the answer to {path}");
+        for (name, value) in &headers {
+            self.canaries.scan(&format!("{name} of {place}"), value.as_bytes());
+        }
+        self.canaries.scan(&place, &body);
+        Ok((status, headers, body))
     }
 }
 

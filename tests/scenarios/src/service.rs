@@ -2,20 +2,26 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use canary::{Canaries, Watch};
 use serde_json::Value;
 
 use crate::clock::until;
 use crate::compiled;
 use crate::http::Http;
 use crate::process::{Process, binary};
+use crate::stack::BMC_PASSWORD;
 
 pub struct Service {
     process: Process,
     pub api: Http,
     pub state: PathBuf,
+    /// What must be in nothing that it says or writes: looked for in every answer, and in its folder and its log when this is dropped.
+    pub canaries: Arc<Canaries>,
+    _watch: Watch,
 }
 
 /// How long the service waits: short here, and always the same way of waiting.
@@ -108,7 +114,10 @@ impl Service {
         let line = process.line().await?;
         let address =
             line.strip_prefix("listening on ").with_context(|| format!("an unexpected first line: {line}"))?;
-        let service = Self { api: Http::to(address)?, process, state: state.to_owned() };
+        let canaries = Arc::new(Canaries::of(&[("the BMC's password", BMC_PASSWORD)]));
+        let watch = Watch { canaries: canaries.clone(), over: vec![state.to_owned(), log] };
+        let api = Http::to(address)?.watched(canaries.clone());
+        let service = Self { api, process, state: state.to_owned(), canaries, _watch: watch };
         service.until_plugins_are_ready().await?;
         compiled::keep(state)?;
         Ok(service)

@@ -1,13 +1,16 @@
 //! The simulators in a process of their own, with their ledger and their fault switches.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use canary::Canaries;
 use serde_json::{Value, json};
 
 use crate::http::Http;
 use crate::process::{Process, binary};
+use crate::stack::BMC_PASSWORD;
 
 pub struct Sim {
     _process: Process,
@@ -16,6 +19,13 @@ pub struct Sim {
     pub ironic: String,
     pub cloudboot: String,
     pub control: Http,
+    strays: Strays,
+}
+
+/// Secrets that a far side got out of their place, and up to which request of its log that was looked for.
+pub(crate) struct Strays {
+    canaries: Canaries,
+    read: AtomicU64,
 }
 
 impl Sim {
@@ -31,6 +41,7 @@ impl Sim {
             ironic: address("ironic")?,
             cloudboot: address("cloudboot")?,
             control: Http::to(address("control")?)?,
+            strays: Strays::of("the BMC's password", BMC_PASSWORD),
             _process: process,
         })
     }
@@ -81,6 +92,8 @@ impl Sim {
                 }
             }
         }
+        self.strays.look(&self.log(self.strays.read.load(Ordering::Relaxed)).await?);
+        left.extend(self.strays.canaries.seen());
         Ok(left)
     }
 
@@ -89,6 +102,35 @@ impl Sim {
         let ledger = self.ledger().await?;
         let count = |word: &str| ledger[side][word].as_u64().unwrap_or_default();
         Ok((count("made"), count("given_back")))
+    }
+}
+
+impl Strays {
+    pub(crate) fn of(name: &str, secret: &str) -> Self {
+        Self { canaries: Canaries::of(&[(name, secret)]), read: AtomicU64::new(0) }
+    }
+
+    /// Its places are what Ironic is told of a node, when it is created and when it is changed, and what CloudBoot needs to reach one.
+    fn look(&self, log: &[Value]) {
+        for entry in log {
+            let mut rest = entry.clone();
+            if let Some(password) = rest.pointer_mut("/body/driver_info/redfish_password") {
+                password.take();
+            }
+            let of_device = entry["path"].as_str().is_some_and(|path| path.starts_with("/api/osinstall/v1/device/"));
+            if let Some(password) = rest.pointer_mut("/body/0/Password").filter(|_| of_device) {
+                password.take();
+            }
+            for change in rest["body"].as_array_mut().into_iter().flatten() {
+                if change["path"] == "/driver_info/redfish_password" {
+                    change["value"].take();
+                }
+            }
+            let word = |key: &str| entry[key].as_str().unwrap_or_default();
+            let place = format!("what {} got: {} {}", word("side"), word("method"), word("path"));
+            self.canaries.scan(&place, rest.to_string().as_bytes());
+            self.read.fetch_max(entry["n"].as_u64().unwrap_or_default(), Ordering::Relaxed);
+        }
     }
 }
 
@@ -107,5 +149,28 @@ fn short(item: &Value) -> String {
             words.join(" ")
         }
         other => json!(other).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_at_a_far_side_is_in_its_place_or_told() {
+        let strays = Strays::of("the password", "canary-0815");
+        let info = json!({"redfish_password": "canary-0815", "redfish_username": "admin"});
+        let entry = |n: u64, method: &str, path: &str, body: Value| json!({"n": n, "side": "ironic", "method": method, "path": path, "body": body});
+        let change = json!([{"op": "add", "path": "/driver_info/redfish_password", "value": "canary-0815"}]);
+        strays.look(&[
+            entry(1, "POST", "/v1/nodes", json!({"driver_info": info})),
+            entry(2, "PATCH", "/v1/nodes/7", change),
+        ]);
+        assert_eq!((strays.canaries.seen(), strays.read.load(Ordering::Relaxed)), (Vec::new(), 2));
+        strays.look(&[
+            entry(3, "POST", "/v1/nodes", json!({"name": "canary-0815", "driver_info": info})),
+            entry(4, "GET", "/v1/nodes?name=canary-0815", Value::Null),
+        ]);
+        assert_eq!(strays.canaries.seen().len(), 2, "{:?}", strays.canaries.seen());
     }
 }

@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use scenarios::{Patience, Service, Sim};
+use scenarios::{BMC_PASSWORD, Patience, Service, Sim};
 
 /// The example's file with this installation's addresses.
 fn example(name: &str, changes: &[(&str, &str)], folder: &std::path::Path) -> String {
@@ -33,6 +33,7 @@ fn moganite(api: &str, words: &[&str], stdin: &str) -> String {
     child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!said.contains(BMC_PASSWORD), "{words:?}: {said}");
     assert!(output.status.success(), "{words:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
     said
 }
@@ -42,12 +43,12 @@ async fn the_readmes_commands_create_and_delete_an_instance() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     std::fs::create_dir(&state).unwrap();
-    let sim = Sim::start(&["--bmc-password", "a-password"], folder.path()).await.unwrap();
+    let sim = Sim::start(&["--bmc-password", BMC_PASSWORD], folder.path()).await.unwrap();
     let service = Service::start(&state, &scenarios::plugins(), Patience::default()).await.unwrap();
     let api = service.api.base().to_owned();
     let file = |name: &str, changes: &[(&str, &str)]| example(name, changes, folder.path());
 
-    moganite(&api, &["secret", "set", "bmc-password"], "a-password\n");
+    moganite(&api, &["secret", "set", "bmc-password"], &format!("{BMC_PASSWORD}\n"));
     let changes = [("http://127.0.0.1:8181", sim.valence.as_str()), ("https://pod-a.example", &sim.podm)];
     moganite(&api, &["backend", "put", &file("pod-a.toml", &changes)], "");
     moganite(&api, &["backend", "put", &file("ironic-1.toml", &[("http://127.0.0.1:6385", &sim.ironic)])], "");
