@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 
+/// How the name of a file ends that is not whole yet.
+pub(crate) const HALF: &str = "part";
+
 /// Held open: what is put at its path later is not looked at.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -57,7 +60,7 @@ impl Folder {
     pub(crate) fn write(&self, name: impl AsRef<Path>, parts: &[&[u8]]) -> io::Result<()> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let fresh = name.as_ref().with_extension(format!("{}-{number}.part", std::process::id()));
+        let fresh = name.as_ref().with_extension(format!("{}-{number}.{HALF}", std::process::id()));
         // Left over from a process that died: nobody else uses this name.
         self.dir.remove_file(&fresh).ok();
         let written = self.create(&fresh).and_then(|mut file| {
@@ -81,6 +84,12 @@ impl Folder {
 
     pub(crate) fn remove(&self, name: impl AsRef<Path>) -> io::Result<()> {
         self.dir.remove_file(name)
+    }
+
+    /// What a process that died was writing. Only while no other one writes here.
+    pub(crate) fn remove_halves(&self) -> io::Result<()> {
+        let is_half = |name: &OsString| Path::new(name).extension().is_some_and(|extension| extension == HALF);
+        self.names()?.into_iter().filter(is_half).try_for_each(|name| self.remove(name))
     }
 }
 

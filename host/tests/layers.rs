@@ -22,7 +22,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("api", &["model", "clock", "config", "store", "driver", "lifecycle"]),
     (
         "cli",
-        &["model", "clock", "config", "archive", "failpoint", "harden", "seal", "store", "driver", "lifecycle", "api"],
+        &[
+            "model",
+            "clock",
+            "config",
+            "archive",
+            "failpoint",
+            "folder",
+            "harden",
+            "seal",
+            "store",
+            "driver",
+            "lifecycle",
+            "api",
+        ],
     ),
 ];
 

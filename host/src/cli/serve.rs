@@ -22,6 +22,7 @@ use crate::archive::KEY;
 use crate::clock::Clock;
 use crate::config::{Config, Flows, Sandbox};
 use crate::driver::Drivers;
+use crate::folder::Folder;
 use crate::harden::{self, Keep, Network};
 use crate::lifecycle::{Lifecycle, is_half_restored};
 use crate::seal::{Master, Masters, wipe};
@@ -93,6 +94,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     }
     // Its command is not ours, and may need what is given up next.
     let masters = options.masters()?;
+    clear_halves(&config.state)?;
     let enforced = harden::give_up_all_but(&to_keep(&config))?;
     tracing::info!(enforced = enforced.in_words(), "hardened");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -200,6 +202,15 @@ fn lock(state: &Path) -> anyhow::Result<File> {
     file.rewind()?;
     writeln!(file, "{}", std::process::id())?;
     Ok(file)
+}
+
+/// What a `serve` that died was writing; the lock says that no other one is.
+fn clear_halves(state: &Path) -> anyhow::Result<()> {
+    for path in ["plugins", "compiled"].map(|folder| state.join(folder)) {
+        let cleared = Folder::make(&path).and_then(|folder| folder.remove_halves());
+        cleared.with_context(|| format!("clearing {}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn log(format: LogFormat) {

@@ -18,7 +18,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::{Refusal, engine, text};
-use crate::folder::Folder;
+use crate::folder::{Folder, HALF};
 use crate::harden::{Keep, give_up_all_but};
 use crate::model::Digest;
 
@@ -70,7 +70,7 @@ impl Compiler {
         // A name of its own: two may compile the same component at once, and an older file may be mapped.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let fresh = format!("{}-{}-{number}.new", digest.hex(), std::process::id());
+        let fresh = format!("{}-{}-{number}.{HALF}", digest.hex(), std::process::id());
         if let Err(refusal) = self.run(file, &fresh).await {
             // What a cut child left; most of the time there is nothing.
             self.folder.remove(&fresh).ok();

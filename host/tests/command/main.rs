@@ -86,6 +86,18 @@ fn a_second_serve_of_one_folder_is_told_who_has_it() {
 }
 
 #[test]
+fn what_a_serve_that_died_was_writing_is_gone_after_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Serving::start(folder.path()));
+    let halves = ["plugins/ab.7-0.part", "compiled/ab-7-0.part"].map(|name| folder.path().join(name));
+    let other = folder.path().join("compiled/ab.cwasm");
+    halves.iter().chain([&other]).for_each(|file| std::fs::write(file, "half").unwrap());
+    drop(Serving::start(folder.path()));
+    assert!(halves.iter().all(|half| !half.exists()));
+    assert!(other.exists(), "what is whole stays");
+}
+
+#[test]
 fn without_credentials_it_listens_on_loopback_only() {
     let folder = tempfile::tempdir().unwrap();
     let output = serve(folder.path(), "0.0.0.0:0").output().unwrap();
