@@ -25,10 +25,7 @@ pub(crate) fn run(name: &str, settings: &[&str]) -> Result<()> {
         "alone" => runtime.block_on(running::alone(&folder, settings.get("seconds")?))?,
         "flows" => runtime.block_on(running::many(&folder, settings.get("at_once")?, settings.get("seconds")?))?,
         "fill" => runtime.block_on(recovery::fill(&folder, settings.fill()?))?,
-        "recover" => {
-            let (to_the_end, unfinished) = (settings.get("to_the_end")?, settings.get("unfinished")?);
-            runtime.block_on(recovery::recover(&folder, start, to_the_end, unfinished))?
-        }
+        "recover" => runtime.block_on(recovery::recover(&folder, start, settings.get("to_the_end")?))?,
         "park" => runtime.block_on(recovery::park(&folder))?,
         #[cfg(feature = "life")]
         name if name.starts_with("life-") => runtime.block_on(crate::life::measure(name, &folder, &settings))?,

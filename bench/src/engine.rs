@@ -133,7 +133,7 @@ impl Bench {
             if self.needs.contains(name) {
                 // What ran to its end cannot be recovered once more.
                 let to_the_end = round == self.plan.rounds && name == "recover";
-                let settings = [("to_the_end", to_the_end.to_string()), ("unfinished", UNFINISHED.to_string())];
+                let settings = [("to_the_end", to_the_end.to_string())];
                 let figures = start("recover", &self.folder.join(name), &settings, true)?;
                 self.rounds.add(name, figures);
             }

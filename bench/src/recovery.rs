@@ -62,9 +62,11 @@ async fn write(engine: &Arc<Engine>, flows: usize, phase: Phase, wake: Option<i6
 
 /// From the start of the process until every unfinished flow counts its lost try, durably, and the first one was called; how long
 /// the longest read took meanwhile. Then it dies, or runs them all to their end.
-pub(crate) async fn recover(folder: &Path, start: Moment, to_the_end: bool, unfinished: u64) -> Result<Figures> {
+pub(crate) async fn recover(folder: &Path, start: Moment, to_the_end: bool) -> Result<Figures> {
     let engine = Arc::new(Engine::open(folder, Arc::new(|_| ()))?);
     let opened = start.seconds();
+    // Some of those that an earlier round took over came to their end before it died.
+    let unfinished = if to_the_end { unfinished(folder)? } else { 0 };
     let reads = {
         let engine = engine.clone();
         tokio::spawn(async move {
@@ -99,6 +101,11 @@ pub(crate) async fn recover(folder: &Path, start: Moment, to_the_end: bool, unfi
     figures.insert("memory_mib".into(), process::memory("VmHWM"));
     println!("{}", crate::figures::to_line(&figures));
     process::die()
+}
+
+fn unfinished(folder: &Path) -> Result<u64> {
+    let db = rusqlite::Connection::open(folder.join("moganite.db"))?;
+    Ok(db.query_row("SELECT count(*) FROM flow WHERE phase = 'forward'", [], |row| row.get::<_, i64>(0))?.try_into()?)
 }
 
 /// Memory of a service whose flows all wait.
