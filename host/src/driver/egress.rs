@@ -227,12 +227,11 @@ impl Egress {
         let url = bound.line.base.join(path, parts.uri.query()).map_err(Stop::Denied)?;
         let at = At { endpoint, method, path };
         self.check_granted(at)?;
-        let changes = !matches!(method, "GET" | "HEAD") && !is_login(self.declared(), at) && !self.is_read(at);
+        let is_login = is_login(self.declared(), at);
+        let changes = !matches!(method, "GET" | "HEAD") && !is_login && !self.is_read(at);
         if changes && self.shared.read_only.load(Ordering::SeqCst) {
             return Err(Stop::Held);
         }
-        let ring = self.sessions.ring();
-        let filled = self.places.fill_headers(at, &parts.headers, ring)?;
         let limit = self.request_body;
         let body = Limited::new(body, limit).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
@@ -240,7 +239,19 @@ impl Egress {
             }
             Stop::Failed(Error::HttpRequestBodySize(Some(limit as u64)))
         })?;
-        let body = self.places.fill_body(at, body.to_bytes().into(), ring)?;
+        let body = body.to_bytes();
+        if is_login {
+            self.sessions.take_turn().await;
+        }
+        let (filled, body) = match self.filled(at, &parts.headers, &body) {
+            // Another call may be logging in: then this one need not.
+            Err(Unfilled::NoSession(_)) if self.sessions.take_turn().await => {
+                let filled = self.filled(at, &parts.headers, &body)?;
+                self.sessions.give_turn();
+                filled
+            }
+            filled => filled?,
+        };
 
         if !self.book.sends(body.len()) {
             return Err(Stop::Failed(Error::HttpRequestBodySize(Some(body.len() as u64))));
@@ -294,6 +305,9 @@ impl Egress {
         let brought = Brought { status: status.as_u16(), came: &came, passed: &mut headers, body: &mut body };
         let captured = capture(self.declared(), at, brought).into_iter();
         self.sessions.keep(captured.filter_map(|Captured { session, value }| Some((session, value?))).collect()).await;
+        if is_login {
+            self.sessions.give_turn();
+        }
         let echoes = self.echoes();
         echoes.hush_headers(&mut headers);
         let body = echoes.hush_body(body);
@@ -304,6 +318,12 @@ impl Egress {
         *response.headers_mut() = headers;
         self.may_die("after the answer", at);
         Ok(response)
+    }
+
+    /// With what stands behind the placeholders now.
+    fn filled(&self, at: At<'_>, sent: &HeaderMap, body: &Bytes) -> Result<(HeaderMap, Vec<u8>), Unfilled> {
+        let ring = self.sessions.ring();
+        Ok((self.places.fill_headers(at, sent, ring)?, self.places.fill_body(at, body.to_vec(), ring)?))
     }
 
     /// What the gate keeps of answers.

@@ -6,17 +6,34 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::library::Library;
 use super::secrets::Secret;
-use crate::model::{Digest, Fault, FaultKind, Name, Revision};
+use crate::clock::Clock;
+use crate::model::{Digest, Fault, FaultKind, Millis, Name, Revision};
 use crate::store::{Lane, PutSession};
 
 /// Values of one name that are still kept out of answers, the newest included: a far side may honour an older one.
 const REMEMBERED: usize = 8;
 
+/// How long a call waits for another one's login before it logs in beside it. Unit: milliseconds.
+const LEASE: Millis = 10_000;
+
 /// The rings that were asked for since the start.
 #[derive(Default)]
-pub(super) struct Sessions(Mutex<HashMap<Whose, Arc<Ring>>>);
+pub(super) struct Sessions(Mutex<HashMap<Whose, Rings>>);
+
+/// Of one backend.
+#[derive(Clone)]
+struct Rings {
+    ring: Arc<Ring>,
+    turns: Turns,
+}
+
+/// One call at a time logs in; the others wait for what it brings.
+#[derive(Clone)]
+struct Turns(Arc<Semaphore>);
 
 /// A backend as it is bound. With other endpoints the far side is another one, and must not get this one's sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -33,14 +50,16 @@ pub(super) struct Ring(Mutex<BTreeMap<String, VecDeque<Arc<Secret>>>>);
 pub(super) struct Keeper {
     shared: Arc<Library>,
     whose: Whose,
-    ring: Arc<Ring>,
+    of: Rings,
+    /// As long as this call is the one that logs in.
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Sessions {
     pub(super) async fn keeper(library: &Arc<Library>, revision: &Revision) -> Result<Keeper, Fault> {
         let whose = Whose::of(revision);
-        if let Some(ring) = library.sessions.rings().get(&whose).cloned() {
-            return Ok(Keeper { shared: library.clone(), whose, ring });
+        if let Some(of) = library.sessions.rings().get(&whose).cloned() {
+            return Ok(Keeper { shared: library.clone(), whose, of, turn: Mutex::default() });
         }
         let kept = library.store.sessions(&whose.backend).await;
         let kept = kept.map_err(|error| Fault::new(FaultKind::Retry, format!("the store does not answer: {error}")))?;
@@ -51,12 +70,30 @@ impl Sessions {
         let stored = Ring::default();
         stored.put_all(&kept.into_iter().filter_map(open).collect::<Vec<_>>());
         // Another call may have been here meanwhile, and even have logged in: its ring stays.
-        let ring = library.sessions.rings().entry(whose.clone()).or_insert_with(|| Arc::new(stored)).clone();
-        Ok(Keeper { shared: library.clone(), whose, ring })
+        let fresh = || Rings { ring: Arc::new(stored), turns: Turns::default() };
+        let of = library.sessions.rings().entry(whose.clone()).or_insert_with(fresh).clone();
+        Ok(Keeper { shared: library.clone(), whose, of, turn: Mutex::default() })
     }
 
-    fn rings(&self) -> MutexGuard<'_, HashMap<Whose, Arc<Ring>>> {
+    fn rings(&self) -> MutexGuard<'_, HashMap<Whose, Rings>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Turns {
+    /// None: whoever has it did not log in as long as its lease was.
+    async fn take(&self, clock: &Clock) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            // Never closed.
+            turn = self.0.clone().acquire_owned() => turn.ok(),
+            () = clock.until(clock.now().saturating_add(LEASE)) => None,
+        }
     }
 }
 
@@ -103,14 +140,34 @@ impl Ring {
 
 impl Keeper {
     pub(super) fn ring(&self) -> &Ring {
-        &self.ring
+        &self.of.ring
+    }
+
+    /// Before this call logs in, or is told that it must. Another call's login is waited for, until it brought something, its call ended, or
+    /// its lease did. False: this call had the turn already.
+    pub(super) async fn take_turn(&self) -> bool {
+        if self.turn().is_some() {
+            return false;
+        }
+        let turn = self.of.turns.take(&self.shared.clock).await;
+        *self.turn() = turn;
+        true
+    }
+
+    /// This call has what it needs.
+    pub(super) fn give_turn(&self) {
+        self.turn().take();
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All that one answer brought: in memory together, before another call can use a part of it and be told the rest; on disk
     /// when this returns. What cannot be written down serves until the service stops.
     pub(super) async fn keep(&self, brought: Vec<(String, Secret)>) {
         let brought: Vec<_> = brought.into_iter().map(|(name, secret)| (name, Arc::new(secret))).collect();
-        self.ring.put_all(&brought);
+        self.of.ring.put_all(&brought);
         for (name, secret) in brought {
             if let Err(error) = self.write_down(&name, &secret).await {
                 tracing::warn!(backend = %self.whose.backend, session = name, %error, "a session is kept in memory alone");
@@ -130,6 +187,10 @@ impl Keeper {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
     use super::*;
 
     fn secret(text: &str) -> Arc<Secret> {
@@ -148,6 +209,24 @@ mod tests {
         let all = ring.all();
         assert_eq!(all.len(), REMEMBERED + 1);
         assert!(all.iter().any(|(name, value)| name == "token" && value.reveal() == "value-12"));
+    }
+
+    #[tokio::test]
+    async fn a_turn_passes_on_when_it_is_given_and_is_not_waited_for_beyond_its_lease() {
+        let (clock, turns) = (Clock::by_hand(1_000), Turns::default());
+        let first = turns.take(&clock).await;
+        let (mut second, mut third) = (Box::pin(turns.take(&clock)), Box::pin(turns.take(&clock)));
+        let looks = |waiting: &mut Pin<Box<_>>| match Future::poll(waiting.as_mut(), &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(turn) => Some(Option::is_some(&turn)),
+            Poll::Pending => None,
+        };
+        assert_eq!((looks(&mut second), looks(&mut third)), (None, None));
+        drop(first);
+        assert_eq!(looks(&mut second), Some(true));
+        clock.advance(Duration::from_millis(LEASE.unsigned_abs() - 1));
+        assert_eq!(looks(&mut third), None);
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(looks(&mut third), Some(false), "it logs in beside whoever hangs");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use moganite::model::{
 };
 use moganite::store::{Lane, PutSecret, Store, WriteRevision};
 use serde_json::{Map, Value as Json, json};
+use tokio::sync::Notify;
 
 use crate::compiled::share_compiled;
 
@@ -48,6 +49,7 @@ pub(crate) struct Rig {
 pub(crate) struct Far {
     pub(crate) url: String,
     got: Arc<Mutex<Vec<Got>>>,
+    arrived: Arc<Notify>,
 }
 
 /// `target/plugins/NAME.wasm`.
@@ -179,7 +181,8 @@ pub(crate) async fn open(config: &Config, store: &Store) -> Drivers {
 
 impl Far {
     async fn serve(answer: fn(&Got) -> Response) -> Self {
-        let got = Arc::new(Mutex::new(Vec::new()));
+        let (got, arrived) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
+        let arrives = arrived.clone();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/base", listener.local_addr().unwrap());
         let keep = async move |State(got): State<Arc<Mutex<Vec<Got>>>>, request: Request| {
@@ -189,11 +192,22 @@ impl Far {
             let one = Got { line: format!("{} {}", parts.method, parts.uri), headers: parts.headers, body };
             let response = answer(&one);
             got.lock().unwrap().push(one);
+            arrives.notify_waiters();
             response
         };
         let app = axum::Router::new().fallback(keep).with_state(got.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { url, got }
+        Self { url, got, arrived }
+    }
+
+    pub(crate) async fn until_got(&self, path: &str) {
+        loop {
+            let arrived = self.arrived.notified();
+            if self.got().iter().any(|got| got.line.ends_with(path)) {
+                return;
+            }
+            arrived.await;
+        }
     }
 
     pub(crate) fn got(&self) -> Vec<Got> {

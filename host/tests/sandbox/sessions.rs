@@ -148,6 +148,43 @@ async fn calls_that_log_in_at_once_do_not_harm_each_other() {
 }
 
 #[tokio::test]
+async fn of_calls_that_need_a_session_at_once_one_logs_in() {
+    let rig = rig(far).await;
+    let composer = rig.composer(json!({ "case": "log-in-when-asked" })).await;
+    let (mark, shape) = (Mark("mg-a-1".into()), shape());
+    let calls = (0..4).map(|_| composer.compose(call(), &mark, &shape));
+    for answer in futures_util::future::join_all(calls).await {
+        assert_eq!(facts(&answer)["header"]["status"], 200);
+    }
+    let logins = rig.far.got().iter().filter(|got| got.line.ends_with("/login")).count();
+    assert_eq!(logins, 1, "the others waited for what it brought");
+}
+
+#[tokio::test]
+async fn a_call_that_was_told_to_log_in_and_ends_lets_another_one_do_it() {
+    let rig = rig(hung).await;
+    let (mark, shape) = (Mark("mg-a-1".into()), shape());
+    let hangs = rig.composer(json!({ "case": "asked-and-hangs" })).await;
+    let honest = rig.composer(json!({ "case": "log-in-when-asked" })).await;
+    {
+        let mut hanging = std::pin::pin!(hangs.compose(call(), &mark, &shape));
+        tokio::select! {
+            answer = &mut hanging => panic!("{answer:?}"),
+            () = rig.far.until_got("/hang") => (),
+        }
+    }
+    assert_eq!(facts(&honest.compose(call(), &mark, &shape).await)["header"]["status"], 200);
+}
+
+fn hung(got: &Got) -> Response {
+    if got.line.ends_with("/hang") {
+        let never = futures_util::stream::pending::<Result<axum::body::Bytes, std::convert::Infallible>>();
+        return axum::body::Body::from_stream(never).into_response();
+    }
+    far(got)
+}
+
+#[tokio::test]
 async fn a_session_out_of_its_place_is_never_sent() {
     let rig = rig(far).await;
     facts(&rig.compose(json!({ "case": "log-in" })).await);

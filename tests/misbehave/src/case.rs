@@ -116,6 +116,10 @@ pub(crate) enum Case {
     LogIn,
     /// Uses the session without a login, and answers what it saw.
     UseSession,
+    /// Uses the session, and logs in when it is told that there is none, as an honest driver does.
+    LogInWhenAsked,
+    /// Is told that there is no session, and calls a far side that does not answer in place of logging in.
+    AskedAndHangs,
     /// Puts the placeholders of the session and of the operator's secret where none is declared.
     SessionElsewhere,
     /// Ends itself as a crash does.
@@ -213,6 +217,8 @@ pub(crate) fn act(cx: &Context, role: Role, verb: Verb) -> Result<Act, Fault> {
         Case::Env => tried(network::environment()),
         Case::LogIn => session::log_in().map(Act::Facts),
         Case::UseSession => session::used().map(Act::Facts),
+        Case::LogInWhenAsked => session::log_in_when_asked().map(Act::Facts),
+        Case::AskedAndHangs => session::asked_and_hangs().map(Act::Facts),
         Case::SessionElsewhere => tried(session::elsewhere()),
         Case::Abort => std::process::abort(),
         Case::Exit => std::process::exit(0),

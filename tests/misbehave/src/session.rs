@@ -26,6 +26,20 @@ pub(crate) fn used() -> Result<String, Fault> {
     Ok(json!({ "header": told(&in_header(TOKEN)?) }).to_string())
 }
 
+pub(crate) fn log_in_when_asked() -> Result<String, Fault> {
+    let first = in_header(TOKEN)?;
+    if first.status != 401 {
+        return Ok(json!({ "header": told(&first) }).to_string());
+    }
+    far().post("/login", &json!({ "users": { "root": { "Password": PASSWORD } } }))?;
+    used()
+}
+
+pub(crate) fn asked_and_hangs() -> Result<String, Fault> {
+    in_header(TOKEN)?;
+    Ok(json!({ "hung": told(&far().get("/hang")?) }).to_string())
+}
+
 pub(crate) fn elsewhere() -> Vec<String> {
     let far = far();
     vec![
