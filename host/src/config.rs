@@ -23,8 +23,8 @@ pub struct Sandbox {
     pub slots: u32,
     /// Bytes, of all linear memories of one instance together.
     pub memory: usize,
-    /// CPU time of one call, in ticks of 10 ms.
-    pub cpu_ticks: u64,
+    /// CPU time of one call, counted in ticks of 2 ms.
+    pub cpu: Duration,
     /// Wall time of one call that the manifest says nothing of.
     pub wall: Duration,
     /// The most that a manifest gets.
@@ -71,7 +71,7 @@ impl Default for Sandbox {
         Self {
             slots: 64,
             memory: 64 << 20,
-            cpu_ticks: 100,
+            cpu: Duration::from_secs(1),
             wall: Duration::from_secs(30),
             wall_max: Duration::from_secs(300),
             table_elements: 20_000,

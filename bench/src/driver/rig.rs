@@ -239,7 +239,7 @@ pub(super) async fn loaded(place: Place<'_>) -> Result<Figures> {
 }
 
 pub(super) async fn kill(place: Place<'_>) -> Result<Figures> {
-    let rig = Rig::open(&place, Sandbox { cpu_ticks: 5, ..Sandbox::default() }).await?;
+    let rig = Rig::open(&place, Sandbox { cpu: std::time::Duration::from_millis(50), ..Sandbox::default() }).await?;
     let driver = rig.enroller(json!({"case": "spin", "verb": "enroll"})).await?;
     let mut each = Vec::new();
     for _ in 0..20 {

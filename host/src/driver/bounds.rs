@@ -8,7 +8,7 @@ use crate::model::Limits;
 /// The values of one call.
 #[derive(Debug, Clone)]
 pub(super) struct Bounds {
-    pub(super) cpu_ticks: u64,
+    pub(super) cpu: Duration,
     /// Of a verb of which the manifest says nothing.
     wall: Duration,
     wall_max: Duration,
@@ -45,7 +45,7 @@ impl Bounds {
         let count = |own: Option<u64>, usual: u32| own.map_or(usual, |own| u32::try_from(own).unwrap_or(u32::MAX));
         let time = |own: Option<u64>, usual: Duration| own.map_or(usual, Duration::from_millis);
         Self {
-            cpu_ticks: own.cpu_ms.map_or(usual.cpu_ticks, |ms| ms.div_ceil(10)),
+            cpu: own.cpu_ms.map_or(usual.cpu, Duration::from_millis),
             wall: time(own.wall_ms, usual.wall),
             wall_max: time(own.wall_ms, usual.wall_max),
             memory: size(own.memory_mib.map(|mib| mib << 20), usual.memory),
@@ -88,9 +88,9 @@ mod tests {
         let usual = Sandbox::default();
         let of = |limits| Bounds::of(&usual, &limits);
         let plain = of(Limits::default());
-        assert_eq!((plain.cpu_ticks, plain.memory, plain.pace.at_once), (100, 64 << 20, 4));
+        assert_eq!((plain.cpu, plain.memory, plain.pace.at_once), (Duration::from_secs(1), 64 << 20, 4));
         let own = of(Limits { cpu_ms: Some(55), memory_mib: Some(2), at_once: Some(1), ..Limits::default() });
-        assert_eq!((own.cpu_ticks, own.memory, own.pace.at_once), (6, 2 << 20, 1));
+        assert_eq!((own.cpu, own.memory, own.pace.at_once), (Duration::from_millis(55), 2 << 20, 1));
     }
 
     /// The table of limits in docs/threats.md: a line per limit, with its usual and its greatest value.
@@ -99,7 +99,7 @@ mod tests {
         let usual = Sandbox::default();
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap();
         let of = |limit: &str| match limit {
-            "cpu_ms" => usual.cpu_ticks * 10,
+            "cpu_ms" => ms(usual.cpu),
             "wall_ms" => ms(usual.wall),
             "memory_mib" => (usual.memory >> 20) as u64,
             "table_elements" => usual.table_elements as u64,

@@ -13,8 +13,9 @@ use super::limits::State;
 use crate::config::Sandbox;
 use crate::model::Limits;
 
-/// How often running components are interrupted, to count their CPU time and to let others run.
-pub(super) const TICK: Duration = Duration::from_millis(10);
+/// How often running components are interrupted, to count their CPU time and to let others run: what a call may wait for each one that
+/// computes beside it on its thread.
+pub(super) const TICK: Duration = Duration::from_millis(2);
 
 /// Of one instance. Python and JavaScript components have dozens of core instances and tables; Rust ones about five.
 pub(super) const CORE_INSTANCES: u32 = 60;

@@ -93,16 +93,16 @@ pub(super) fn store(
     store.limiter(|state| &mut state.space);
     store.set_hostcall_fuel(bounds.host_bytes);
 
-    let allowed = bounds.cpu_ticks;
+    let cpu = bounds.cpu;
+    let allowed = cpu.as_millis().div_ceil(TICK.as_millis());
     store.set_epoch_deadline(1);
     // Runs once per tick in which the guest was running: CPU time, not wall time. Yielding lets others run on this
     // thread.
     store.epoch_deadline_callback(move |mut context| {
         let state = context.data_mut();
         state.ticks += 1;
-        if state.ticks > allowed {
-            let budget = TICK.saturating_mul(u32::try_from(allowed).unwrap_or(u32::MAX));
-            return Err(Limit::Cpu(budget).into());
+        if u128::from(state.ticks) > allowed {
+            return Err(Limit::Cpu(cpu).into());
         }
         Ok(UpdateDeadline::Yield(1))
     });

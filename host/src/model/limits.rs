@@ -37,7 +37,7 @@ macro_rules! limits {
 }
 
 limits! {
-    /// CPU time of one call, in steps of 10 ms. Usual: 1,000. Unit: milliseconds.
+    /// CPU time of one call, counted in steps of 2 ms. Usual: 1,000. Unit: milliseconds.
     cpu_ms: 10..=60_000;
     /// The most that a call takes, its requests and waits included, whatever its manifest asks for. Usual: 300,000, and 30,000 for a
     /// verb of which the manifest says nothing. Unit: milliseconds.

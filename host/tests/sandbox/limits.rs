@@ -15,7 +15,7 @@ async fn misbehaving() -> Rig {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loop_without_end_ends_at_its_cpu_time_and_the_next_call_works() {
-    let sandbox = Sandbox { slots: 2, cpu_ticks: 10, ..Sandbox::default() };
+    let sandbox = Sandbox { slots: 2, cpu: std::time::Duration::from_millis(100), ..Sandbox::default() };
     let rig = Rig::with(packed("misbehave"), sandbox, echo).await;
     let fault = rig.fault("spin").await;
     assert!(fault.starts_with("Broken") && fault.contains("more than 100 ms of CPU time"), "{fault}");
