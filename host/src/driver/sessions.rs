@@ -187,7 +187,7 @@ impl Keeper {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::pin::Pin;
+    use std::pin::{Pin, pin};
     use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
@@ -211,22 +211,27 @@ mod tests {
         assert!(all.iter().any(|(name, value)| name == "token" && value.reveal() == "value-12"));
     }
 
+    /// What it has once it waits no more: the turn, or leave to go on without it.
+    fn looks<T>(waiting: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        match waiting.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(turn) => Some(turn),
+            Poll::Pending => None,
+        }
+    }
+
     #[tokio::test]
     async fn a_turn_passes_on_when_it_is_given_and_is_not_waited_for_beyond_its_lease() {
         let (clock, turns) = (Clock::by_hand(1_000), Turns::default());
         let first = turns.take(&clock).await;
-        let (mut second, mut third) = (Box::pin(turns.take(&clock)), Box::pin(turns.take(&clock)));
-        let looks = |waiting: &mut Pin<Box<_>>| match Future::poll(waiting.as_mut(), &mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(turn) => Some(Option::is_some(&turn)),
-            Poll::Pending => None,
-        };
-        assert_eq!((looks(&mut second), looks(&mut third)), (None, None));
+        let (mut second, mut third) = (pin!(turns.take(&clock)), pin!(turns.take(&clock)));
+        assert!(looks(second.as_mut()).is_none() && looks(third.as_mut()).is_none());
         drop(first);
-        assert_eq!(looks(&mut second), Some(true));
+        let second = looks(second.as_mut()).unwrap();
+        assert!(second.is_some());
         clock.advance(Duration::from_millis(LEASE.unsigned_abs() - 1));
-        assert_eq!(looks(&mut third), None);
+        assert!(looks(third.as_mut()).is_none());
         clock.advance(Duration::from_millis(1));
-        assert_eq!(looks(&mut third), Some(false), "it logs in beside whoever hangs");
+        assert!(looks(third.as_mut()).unwrap().is_none(), "it logs in beside whoever hangs");
     }
 
     #[test]
