@@ -136,7 +136,7 @@ pub(crate) fn measure(name: &str, folder: &Path, settings: &Settings<'_>) -> Res
         "waiting" => runtime.block_on(rig::waiting(place)),
         "loaded" => runtime.block_on(rig::loaded(place)),
         "kill" => runtime.block_on(rig::kill(place)),
-        "start" => rig::start(place),
+        "start" => runtime.block_on(rig::start(place)),
         other => bail!("no measurement is called {other}"),
     }
 }

@@ -251,17 +251,17 @@ pub(super) async fn kill(place: Place<'_>) -> Result<Figures> {
 }
 
 /// `serve` on a folder in which it compiled three plugins before: until all three are ready.
-pub(super) fn start(place: Place<'_>) -> Result<Figures> {
+pub(super) async fn start(place: Place<'_>) -> Result<Figures> {
     let plugins = target()?.join("../plugins");
     std::fs::create_dir_all(place.state)?;
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(place.state, std::fs::Permissions::from_mode(0o700))?;
-    let compiling = ready_after(place.state, &plugins)?;
-    let ready = ready_after(place.state, &plugins)?;
+    let compiling = ready_after(place.state, &plugins).await?;
+    let ready = ready_after(place.state, &plugins).await?;
     Ok(Figures::from([("cold_ms".into(), compiling * 1e3), ("ready_ms".into(), ready * 1e3)]))
 }
 
-fn ready_after(state: &Path, plugins: &Path) -> Result<f64> {
+async fn ready_after(state: &Path, plugins: &Path) -> Result<f64> {
     use std::io::{BufRead as _, BufReader};
     let begun = Moment::now();
     let mut serve = Command::new(program()?)
@@ -280,6 +280,8 @@ fn ready_after(state: &Path, plugins: &Path) -> Result<f64> {
             break begun.seconds();
         }
         ensure!(begun.seconds() < 60.0, "it is not ready after a minute");
+        // Who asks without a pause takes the core that compiles.
+        pause(0.001).await;
     };
     serve.kill()?;
     serve.wait()?;
