@@ -116,10 +116,21 @@ pub struct Flows {
     pub deadline: Duration,
     /// Takes the place of every longer wait that a driver asks for; for demonstrations and tests.
     pub longest_wait: Duration,
+    /// From one look at the machines of a backend that flows wait for to the next, at the least; four times as long as it took, if that is more.
+    pub notice_every: Duration,
+    /// How long a flow rests whose wait such a look ends.
+    pub shown_wait: Duration,
     /// From one look at the active instances to the next, one list per backend.
     pub observe_every: Duration,
     /// From one sweep of the backends for orphans to the next.
     pub sweep_every: Duration,
+}
+
+impl Flows {
+    /// Whether the end of a wait may be left to a look at many machines: who wants to be called sooner than that is.
+    pub fn is_long(&self, wait: Duration) -> bool {
+        wait.min(self.longest_wait) > self.notice_every / 2
+    }
 }
 
 impl Default for Flows {
@@ -134,6 +145,8 @@ impl Default for Flows {
             revert_attempts: 160,
             deadline: Duration::from_secs(2 * 3600),
             longest_wait: Duration::from_secs(3600),
+            notice_every: Duration::from_millis(1_500),
+            shown_wait: Duration::from_secs(300),
             observe_every: Duration::from_secs(60),
             sweep_every: Duration::from_secs(15 * 60),
         }

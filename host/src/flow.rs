@@ -11,6 +11,7 @@ mod advance;
 mod calls;
 mod first;
 mod list;
+mod notices;
 mod runner;
 mod story;
 mod task;
@@ -20,6 +21,7 @@ pub mod testing;
 pub use advance::{Limits, Next, Signals, Wake, advance};
 pub use first::first;
 pub use list::{Book, List};
+pub use notices::{Notices, Shown};
 pub use runner::{Patience, Runner};
 pub use task::{Begin, Cx, Outcome, Task};
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod create;
 mod delete;
 mod granting;
 mod look;
+mod notice;
 mod observe;
 mod plugins;
 mod power;
@@ -80,6 +81,7 @@ pub struct Lifecycle {
     site: Site,
     book: Book,
     runner: Runner,
+    notice_every: Duration,
     observe_every: Duration,
     sweep_every: Duration,
     /// How long a task may take of which nobody said it.
@@ -121,6 +123,7 @@ impl Lifecycle {
             site,
             book,
             runner,
+            notice_every: patience.notice_every,
             observe_every: patience.observe_every,
             sweep_every: patience.sweep_every,
             deadline: patience.deadline,
@@ -130,9 +133,11 @@ impl Lifecycle {
     /// Runs the flows until `stop` says so.
     pub async fn run(&self, stop: watch::Receiver<bool>) -> Result<(), Error> {
         self.runner.take_over().await?;
+        let noticing = notice::run(self.runner.notices(), &self.store, &self.drivers, &self.clock, self.notice_every);
         let observing = observe::run(&self.store, &self.drivers, &self.clock, self.observe_every);
         tokio::select! {
             () = self.runner.run(stop) => (),
+            () = noticing => (),
             () = observing => (),
             () = sweep::run(self, self.sweep_every) => (),
         }

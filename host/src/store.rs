@@ -49,7 +49,7 @@ pub use backup::{HandOut, Restored, Snapshot, restored};
 pub use begin::BeginFlow;
 pub use catalog::{Catalog, Remove};
 pub use copies::Copied;
-pub use due::Due;
+pub use due::{Due, Hasten};
 pub use effects::{Effect, Intent};
 pub use flows::{FlowUpdate, Moved, Transition};
 pub use holdings::{HoldingFilter, Undone};

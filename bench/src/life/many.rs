@@ -114,7 +114,7 @@ impl Log {
                     done.insert(node.clone(), at_ms(entry) + f64::from(LOCK_MS));
                 }
             } else if is("ironic", "GET") && path.starts_with("/v1/nodes") {
-                let lists = path.starts_with("/v1/nodes?");
+                let lists = path == "/v1/nodes";
                 let shown: Vec<String> =
                     done.keys().filter(|node| lists || path.contains(node.as_str())).cloned().collect();
                 for node in shown {
@@ -155,9 +155,9 @@ mod tests {
             on(1_000, "/Systems/1"),
             on(2_000, "/Systems/2"),
             // Still locked.
-            entry(1_050, "ironic", "GET", "/v1/nodes/a?fields=uuid", Value::Null),
-            entry(3_100, "ironic", "GET", "/v1/nodes/a?fields=uuid", Value::Null),
-            entry(4_100, "ironic", "GET", "/v1/nodes?fields=uuid", Value::Null),
+            entry(1_050, "ironic", "GET", "/v1/nodes/a", Value::Null),
+            entry(3_100, "ironic", "GET", "/v1/nodes/a", Value::Null),
+            entry(4_100, "ironic", "GET", "/v1/nodes", Value::Null),
         ]);
         assert_eq!(log.noticed().unwrap(), HashMap::from([("a".into(), 2_000.0), ("b".into(), 2_000.0)]));
     }

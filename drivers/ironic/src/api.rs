@@ -1,7 +1,7 @@
 //! Ironic's API: requests at a known microversion, with a token where Keystone gives one. What an answer means is in `said`.
 
 use crate::login::{Login, TOKEN};
-use crate::node::{FIELDS, Record};
+use crate::node::{FIELDS, LOOKED_AT, Record};
 use crate::provision::Verb;
 pub(crate) use crate::said::{Said, read};
 use crate::said::{sentence, sort};
@@ -80,7 +80,16 @@ impl Ironic {
 
     /// A node by uuid or name; none when Ironic does not know it.
     pub(crate) fn node(&self, id: &str) -> Result<Option<Record>, Fault> {
-        match self.get(&format!("/v1/nodes/{}?fields={FIELDS}", segment(id)?))? {
+        self.node_with(id, FIELDS)
+    }
+
+    /// The same, with what a look needs.
+    pub(crate) fn look_at(&self, id: &str) -> Result<Option<Record>, Fault> {
+        self.node_with(id, LOOKED_AT)
+    }
+
+    fn node_with(&self, id: &str, fields: &str) -> Result<Option<Record>, Fault> {
+        match self.get(&format!("/v1/nodes/{}?fields={fields}", segment(id)?))? {
             Said::Done(body) => read(body).map(Some),
             Said::Missing => Ok(None),
             other => Err(other.unexpected("reading a node")),
@@ -89,6 +98,15 @@ impl Ironic {
 
     /// One page of nodes after a uuid, and whether there are more. `query` is appended as it stands (`&associated=true`).
     pub(crate) fn nodes(&self, query: &str, after: Option<&str>) -> Result<(Vec<Record>, bool), Fault> {
+        self.nodes_with(FIELDS, query, after)
+    }
+
+    /// The same of all nodes, with what a look needs.
+    pub(crate) fn look_at_all(&self, after: Option<&str>) -> Result<(Vec<Record>, bool), Fault> {
+        self.nodes_with(LOOKED_AT, "", after)
+    }
+
+    fn nodes_with(&self, fields: &str, query: &str, after: Option<&str>) -> Result<(Vec<Record>, bool), Fault> {
         #[derive(Deserialize)]
         struct List {
             nodes: Vec<Record>,
@@ -99,7 +117,7 @@ impl Ironic {
             None => String::new(),
         };
         // Not the `next` link: behind a prefix its path has the prefix that the gate adds again.
-        match self.get(&format!("/v1/nodes?fields={FIELDS}&limit={PAGE}{query}{after}"))? {
+        match self.get(&format!("/v1/nodes?fields={fields}&limit={PAGE}{query}{after}"))? {
             Said::Done(body) => {
                 let list: List = read(body)?;
                 Ok((list.nodes, list.next.is_some()))

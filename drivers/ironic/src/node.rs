@@ -12,6 +12,9 @@ pub(crate) const FIELDS: &str = "uuid,name,driver,driver_info,extra,instance_inf
                                  automated_clean,owner,conductor_group,resource_class,traits,retired,\
                                  retired_reason,maintenance_reason";
 
+/// What a look at many nodes asks for: less than a quarter of a whole record.
+pub(crate) const LOOKED_AT: &str = "uuid,name,provision_state,power_state,last_error,maintenance";
+
 /// One node. Everything that Ironic answers as null is none or empty.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

@@ -81,28 +81,31 @@ fn target(wish: PowerWish) -> &'static str {
     }
 }
 
-/// How these nodes stand: one request for one, else Ironic's list page by page until all were seen. What Ironic does not know is left
-/// out.
+/// Nodes that are asked for one by one: together they cost Ironic less than a page of its list.
+const FEW: usize = 8;
+
+/// How these nodes stand: a request for each of a few, else Ironic's list page by page until few are left. What Ironic does not know is
+/// left out.
 pub(crate) fn observe(cx: &Context, handles: &[String]) -> Answer<Vec<Observed>> {
     let ironic = Ironic::of(&Settings::of(cx)?);
-    if let [one] = handles {
-        return Ok(ironic.node(one)?.map(|record| observed(one, &record)).into_iter().collect());
-    }
-    let wanted: HashSet<&str> = handles.iter().map(String::as_str).collect();
+    let mut wanted: HashSet<&str> = handles.iter().map(String::as_str).collect();
     let mut found = HashMap::new();
     let mut after: Option<String> = None;
-    while found.len() < wanted.len() {
-        let (page, more) = ironic.nodes("", after.as_deref())?;
+    while wanted.len() > FEW {
+        let (page, more) = ironic.look_at_all(after.as_deref())?;
         after = page.last().map(|record| record.uuid.clone());
         for record in &page {
             let ids = [Some(record.uuid.as_str()), record.name.as_deref()];
-            for id in ids.into_iter().flatten().filter(|id| wanted.contains(id)) {
+            for id in ids.into_iter().flatten().filter(|id| wanted.remove(*id)) {
                 found.insert(id.to_owned(), observed(id, record));
             }
         }
         if !more || after.is_none() {
-            break;
+            wanted.clear();
         }
+    }
+    for id in wanted {
+        found.extend(ironic.look_at(id)?.map(|record| (id.to_owned(), observed(id, &record))));
     }
     Ok(handles.iter().filter_map(|handle| found.remove(handle)).collect())
 }
@@ -130,6 +133,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use moganite_driver::testing;
+    use serde_json::Value;
 
     fn record(power: &str, target: Option<&str>, locked: bool) -> Record {
         let reservation = locked.then_some("host");
@@ -154,19 +158,54 @@ mod tests {
         }
     }
 
+    /// Handles `n0`, `n1` and so on.
+    fn nodes(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("n{n}")).collect()
+    }
+
+    /// Answers what was seen on, and the paths that were asked for.
+    fn seen(handles: &[String], knows: impl Fn(&str) -> Value + 'static) -> (Vec<String>, Vec<String>) {
+        let asked = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+        let log = asked.clone();
+        testing::far_side(move |request| {
+            log.borrow_mut().push(request.path.clone());
+            match knows(&request.path) {
+                Value::Null => testing::reply(404, json!({ "error_message": "no such node" })),
+                body => testing::reply(200, body),
+            }
+        });
+        let seen = observe(&testing::context("{}"), handles).unwrap();
+        let on = seen.into_iter().filter(|one| one.power == Power::On).map(|one| one.handle).collect();
+        (on, asked.take())
+    }
+
+    fn node(id: &str) -> Value {
+        json!({ "uuid": id, "power_state": "power on", "provision_state": "active" })
+    }
+
     #[test]
     fn many_are_observed_page_by_page_in_the_order_asked_and_strangers_are_left_out() {
-        testing::far_side(|request| {
-            let (uuid, next) = match request.path.contains("marker=a") {
-                false => ("a", json!("http://elsewhere/v1/nodes?marker=a")),
-                true => ("b", json!(null)),
-            };
-            let node = json!({ "uuid": uuid, "power_state": "power on", "provision_state": "active" });
-            testing::reply(200, json!({ "nodes": [node], "next": next }))
+        let mut handles = nodes(FEW + 4);
+        handles.insert(1, "nobody".into());
+        let (seen, asked) = seen(&handles, |path| match path.contains("marker=") {
+            false => {
+                json!({ "nodes": [node("n2"), node("n1"), node("other")], "next": "http://elsewhere/v1/nodes?marker=other" })
+            }
+            true => json!({ "nodes": (3..FEW + 4).rev().map(|n| node(&format!("n{n}"))).collect::<Vec<_>>() }),
         });
-        let handles = ["b", "nobody", "a"].map(String::from);
-        let seen = observe(&testing::context("{}"), &handles).unwrap();
-        let seen: Vec<_> = seen.iter().map(|one| (one.handle.as_str(), one.power)).collect();
-        assert_eq!(seen, [("b", Power::On), ("a", Power::On)]);
+        assert_eq!(seen[..], handles[2..], "n0 is not known either");
+        assert_eq!(asked.len(), 2, "{asked:?}");
+    }
+
+    #[test]
+    fn the_last_few_are_asked_for_one_by_one_and_no_further_page_is_read() {
+        let (seen, asked) = seen(&nodes(FEW + 2), |path| match path.split(['/', '?']).nth(3) {
+            Some("n9") => Value::Null,
+            Some(id) if id.starts_with('n') => node(id),
+            _ => json!({ "nodes": [node("n0"), node("n1")], "next": "http://elsewhere/v1/nodes?marker=n1" }),
+        });
+        assert_eq!(seen, nodes(FEW + 1));
+        assert_eq!(asked.iter().filter(|path| path.contains("limit=")).count(), 1, "{asked:?}");
+        assert_eq!(asked.len(), 1 + FEW, "{asked:?}");
     }
 }

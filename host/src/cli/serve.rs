@@ -68,6 +68,8 @@ pub(super) struct Options {
     #[arg(long, hide = true, value_name = "MS")]
     deadline_ms: Option<u64>,
     #[arg(long, hide = true, value_name = "MS")]
+    notice_every_ms: Option<u64>,
+    #[arg(long, hide = true, value_name = "MS")]
     observe_every_ms: Option<u64>,
     /// From one sweep of the backends for orphans to the next; 900000 when left out.
     #[arg(long, value_name = "MS")]
@@ -274,6 +276,8 @@ impl Options {
                 revert_attempts: self.revert_attempts.unwrap_or(usual.revert_attempts),
                 deadline: time(self.deadline_ms, usual.deadline),
                 longest_wait: time(self.longest_wait_ms, usual.longest_wait),
+                notice_every: time(self.notice_every_ms, usual.notice_every),
+                shown_wait: usual.shown_wait,
                 observe_every: time(self.observe_every_ms, usual.observe_every),
                 sweep_every: time(self.sweep_every_ms, usual.sweep_every),
             },

@@ -9,7 +9,7 @@ use super::bindings::types;
 use super::call::{Call, Target};
 use super::claims::Reader;
 use super::limits::State;
-use crate::model::{Erase, Holding, Mark, Node, Shape, Site};
+use crate::model::{Erase, Holding, Mark, Node, RevisionId, Shape, Site};
 
 /// Makes nodes from pools of parts.
 #[derive(Clone)]
@@ -190,6 +190,21 @@ impl Deployer {
             |guest, store, cx| guest.call_set_power(store, cx, &handle, wish),
             Reader::undoing
         )
+    }
+
+    /// The revision of the backend that it speaks for.
+    pub fn revision(&self) -> RevisionId {
+        self.0.revision.id
+    }
+
+    /// Whether `observe` shows when a wait of this verb ends, in some states at least.
+    pub fn is_shown(&self, verb: &str) -> bool {
+        self.0.plugin.manifest.shown.contains_key(verb)
+    }
+
+    /// Whether a wait of this verb ends with another state of its node than this one, and not before.
+    pub fn shows_wait(&self, verb: &str, state: &str) -> bool {
+        self.0.plugin.manifest.shows_wait(verb, state)
     }
 
     /// At most 1,000 handles; what the far side does not know is left out.

@@ -34,6 +34,7 @@ pub fn first(
         checkpoint: None,
         task_since: now,
         wake: Some(now),
+        shown: false,
         cancel: false,
         fault: None,
         progress: Progress::default(),

@@ -13,11 +13,12 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::calls::Calls;
 use super::list::{Book, Page, Typed};
+use super::notices::Notices;
 use super::task::{Cx, Left, Outcome};
 use crate::clock::Clock;
 use crate::config::Flows;
 use crate::model::{Fault, FaultKind, Flow, FlowId, Millis, Name, Phase, Site};
-use crate::store::{self, Due, Effect, FlowUpdate, Moved, Store};
+use crate::store::{self, Due, Effect, FlowUpdate, Hasten, Lane, Moved, Store};
 
 /// How patient all flows are.
 pub type Patience = Flows;
@@ -34,6 +35,7 @@ struct Inner {
     patience: Patience,
     room: Arc<Semaphore>,
     calls: Calls,
+    notices: Notices,
     /// Flows with a call whose outcome could not be stored: its next try is not the first.
     lost: Mutex<HashSet<FlowId>>,
     /// The store is to be asked for everything that is due, and not only for what was named.
@@ -95,6 +97,7 @@ impl Runner {
             patience,
             room,
             calls,
+            notices: Notices::default(),
             lost: Mutex::default(),
             look: AtomicBool::new(true),
             soonest: AtomicI64::new(Millis::MAX),
@@ -105,6 +108,11 @@ impl Runner {
     /// Once, before [`Runner::run`]: what is due may have been in a call when the last run ended, so its next try counts as another.
     pub async fn take_over(&self) -> store::Result<()> {
         self.0.store.take_over(self.0.clock.now()).await
+    }
+
+    /// The waits whose end a look at many machines shows.
+    pub fn notices(&self) -> &Notices {
+        &self.0.notices
     }
 
     /// Runs what is due until `stop` says so; calls under way are cut, as a crash would cut them.
@@ -327,6 +335,7 @@ impl Inner {
             flow.fault.clone(),
         );
         cx.left.state = typed.take();
+        self.notices.begin(flow.id);
         let outcome = if flow.cancel && flow.position.phase == Phase::Forward && page.turns() {
             Outcome::Fail(Fault::new(FaultKind::Cancelled, "a user asked to stop"))
         } else {
@@ -371,10 +380,23 @@ impl Inner {
         typed: &mut Option<Typed>,
     ) -> store::Result<Stands> {
         let after = left.state.take();
+        left.shown = match (&outcome, left.shown.take()) {
+            (Outcome::Pending { after, .. }, Some(shown)) if self.patience.is_long(*after) => {
+                self.notices.waits(flow.id, shown.clone()).then_some(shown)
+            }
+            _ => {
+                self.notices.forget(flow.id);
+                None
+            }
+        };
         let transition = self.transition(flow, page, outcome, (state, after.as_ref()), left);
         let (update, at) = (transition.update.clone(), transition.event.at);
         let moved = self.store.transit(transition).await?;
         *typed = after;
+        if update.shown && self.notices.is_over(flow.id) {
+            // A look saw it before this commit was there to be changed.
+            self.store.write(Lane::Flow, Hasten { flows: vec![flow.id], at }).await?;
+        }
         Ok(self.stands(flow, update, moved, at))
     }
 
@@ -386,9 +408,9 @@ impl Inner {
             self.look_again();
         }
         let Moved { cancel, wake, exclusive, backend, stopped, barred, .. } = moved;
-        let FlowUpdate { position, state, checkpoint, task_since, fault, progress, .. } = update;
+        let FlowUpdate { position, state, checkpoint, task_since, fault, progress, shown, .. } = update;
         (flow.position, flow.state, flow.checkpoint, flow.task_since) = (position, state, checkpoint, task_since);
-        (flow.fault, flow.progress, flow.updated_at) = (fault, progress, at);
+        (flow.fault, flow.progress, flow.shown, flow.updated_at) = (fault, progress, shown, at);
         // One that took a new place is read again before its turn.
         flow.place = flow.place.map(|_| 0);
         (flow.cancel, flow.wake, flow.exclusive, flow.backend) = (cancel, wake, exclusive, backend);

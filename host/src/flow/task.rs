@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::list::Typed;
+use super::notices::Shown;
 use crate::model::{
     Direction, EventKind, Evidence, Exchange, Fault, FaultKind, FlowId, GivenBack, InstanceId, Mark, OperationId,
     RevisionId, Site,
@@ -108,6 +109,8 @@ pub(super) struct Left {
     pub evidence: Option<Evidence>,
     pub budget: Option<Duration>,
     pub calls: Option<RevisionId>,
+    /// Where the end of a `Pending` shows; in the transition, only if that is left to the looks.
+    pub shown: Option<Shown>,
 }
 
 impl Left {
@@ -141,6 +144,11 @@ impl Cx {
     /// Which revision this task calls: what an operator says of its plugin holds for the flow.
     pub fn pinned(&mut self, revision: RevisionId) {
         self.left.calls = Some(revision);
+    }
+
+    /// Should this call wait on: where the end of that shows.
+    pub fn shown(&mut self, shown: Option<Shown>) {
+        self.left.shown = shown;
     }
 
     /// A holding is settled by this call: the receipt's words about it.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod breaker;
+mod notices;
 mod property;
 mod stops;
 mod trials;
@@ -33,6 +34,8 @@ struct Scripted {
     takes: Option<Name>,
     store: Store,
     budget: Option<Duration>,
+    /// Where its waits show their end.
+    shown: Option<Shown>,
 }
 
 /// What a plugin's broken call fails with.
@@ -61,6 +64,7 @@ impl Task<Nothing> for Scripted {
         self.calls.lock().unwrap().push(format!("{} {}", self.name, cx.attempt));
         // The service's own would do, the first that is said counts.
         cx.budget(self.budget);
+        cx.shown(self.shown.clone());
         cx.budget(Some(Duration::from_secs(7200)));
         let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Outcome::Done);
         if self.takes.is_some() {
@@ -100,6 +104,7 @@ impl Bench {
             takes: None,
             store: store.clone(),
             budget: None,
+            shown: None,
         };
         Self {
             store: store.clone(),
@@ -456,6 +461,7 @@ async fn a_machine_of_another_instance_is_refused_and_one_that_it_gives_back_is_
             calls: None,
             progress: Progress::default(),
             task_over: false,
+            shown: false,
             as_due_as_before: false,
         };
         let transition = Transition {

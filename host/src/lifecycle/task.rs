@@ -20,8 +20,8 @@ pub(super) use rewrite::Rewrite;
 pub(super) use undo::Undo;
 pub(super) use verify::Verify;
 
-use crate::driver::{Answer, Call, Doing};
-use crate::flow::{Begin, Cx, Outcome};
+use crate::driver::{Answer, Call, Deployer, Doing};
+use crate::flow::{Begin, Cx, Outcome, Shown};
 use crate::model::{Evidence, Fault, FaultKind, Holding, Name, RevisionId, Role};
 use crate::store::{Effect, Intent, Store};
 
@@ -52,6 +52,12 @@ async fn intended(store: &Store, cx: &Cx) -> Result<Holding, Outcome> {
 
 fn call(cx: &Cx, access_of: Option<Name>) -> Call {
     Call { operation: cx.operation(), attempt: cx.attempt, checkpoint: cx.checkpoint.clone(), access_of }
+}
+
+/// Where the end of a wait shows, if its plugin says so.
+fn shown(deployer: &Deployer, verb: &'static str, handle: Option<&str>) -> Option<Shown> {
+    let handle = handle.filter(|_| deployer.is_shown(verb))?;
+    Some(Shown { revision: deployer.revision(), handle: handle.to_owned(), verb })
 }
 
 /// A doing verb's answer as an outcome; its checkpoint is the holding's trail.

@@ -15,6 +15,8 @@ pub struct Waits {
     pub budget_left: Option<Millis>,
     /// None while it waits for another flow or for a person.
     pub next_try: Option<Millis>,
+    /// It is tried sooner, when a look at all machines that are waited for there shows another state.
+    pub looked_at: bool,
     pub who: Who,
     /// When this was asked.
     now: Millis,
@@ -53,6 +55,7 @@ impl Waits {
             since,
             budget_left: None,
             next_try: None,
+            looked_at: false,
             who: Who::Operator,
             now,
         };
@@ -93,6 +96,7 @@ impl Waits {
                 since: flow.task_since,
                 budget_left: None,
                 next_try: None,
+                looked_at: false,
                 who: other.map_or(Who::Moganite, |other| other.who),
                 now,
             });
@@ -112,6 +116,7 @@ impl Waits {
                 .is_none_or(|place| place == 0)
                 .then(|| budget.saturating_sub(now.saturating_sub(flow.task_since))),
             next_try: flow.wake.max(broken.and_then(|broken| broken.until)),
+            looked_at: flow.shown && broken.is_none(),
             who,
             now,
         })
@@ -130,6 +135,9 @@ impl Waits {
             None => {}
         }
         match self.next_try.map(|then| then.saturating_sub(self.now)) {
+            Some(left) if left > 0 && self.looked_at => {
+                rest.push(format!("looked at with the others there, next try in {} at the latest", span(left)));
+            }
             Some(left) if left > 0 => rest.push(format!("next try in {}", span(left))),
             Some(_) => rest.push("tried now".into()),
             None => {}
@@ -241,6 +249,7 @@ mod tests {
             checkpoint: None,
             task_since: NOW - 240_000,
             wake: Some(NOW + 30_000),
+            shown: false,
             cancel: false,
             fault: None,
             progress: Progress {
@@ -267,6 +276,11 @@ mod tests {
         assert_eq!(
             say(&flow(), &Obstacles::default()),
             "ironic-1: the node is cleaning (since 4 min, 1 h 56 min of its budget left, next try in 30 s; the far side has to act)"
+        );
+        let shown = Flow { shown: true, ..flow() };
+        assert!(
+            say(&shown, &Obstacles::default())
+                .contains("looked at with the others there, next try in 30 s at the latest")
         );
         let mut late = flow();
         late.progress.budget_ms = Some(60_000);

@@ -90,6 +90,8 @@ pub struct Flow {
     pub task_since: Millis,
     /// When it is due; none while it waits for another flow or for a person.
     pub wake: Option<Millis>,
+    /// Looks at many machines tell when its wait ends: then it is due sooner.
+    pub shown: bool,
     /// A wish: set by users, looked at between calls.
     pub cancel: bool,
     /// Why it turned round; the first cause, kept to the end.

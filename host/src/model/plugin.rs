@@ -40,6 +40,10 @@ pub struct Manifest {
     /// By verb or `role.verb`: the exchange that the gate must have seen in the call that answered done.
     #[serde(default)]
     pub proofs: BTreeMap<String, Proofs>,
+    /// By verb of `deploy`: the states in `observe` that only another state ends. While it waits and its node shows one of these, the host looks
+    /// at all nodes that are waited for together, and repeats the call when the state is another one.
+    #[serde(default)]
+    pub shown: BTreeMap<String, Vec<String>>,
     /// Requests that read although they are a POST: they pass also while nothing that changes something may leave the gate.
     #[serde(default)]
     pub reads: Vec<Read>,
@@ -151,7 +155,13 @@ impl Manifest {
                 return Err(Invalid::new(field, format!("{key:?} is neither a verb nor role.verb of the contract")));
             }
         }
-        Ok(())
+        match self.shown.iter().find(|(verb, states)| !can_be_shown(verb, states)) {
+            Some((verb, _)) => Err(Invalid::new(
+                "shown",
+                format!("{verb:?}: deploy, undeploy or set-power, with 1 to 32 states of 1 to 64 bytes"),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// What could never be sent would never log in, read or prove anything: a slip of the vendor's.
@@ -197,9 +207,20 @@ impl Manifest {
         format!("{}@{}", self.name, self.version)
     }
 
+    /// Whether a wait of this verb of `deploy` ends with another state than this one, and not before.
+    pub fn shows_wait(&self, verb: &str, state: &str) -> bool {
+        self.shown.get(verb).is_some_and(|states| states.iter().any(|held| held == state))
+    }
+
     pub fn is_exclusive(&self, verb: &str) -> bool {
         self.exclusive.iter().any(|v| v == verb)
     }
+}
+
+fn can_be_shown(verb: &str, states: &[String]) -> bool {
+    matches!(verb, "deploy" | "undeploy" | "set-power")
+        && (1..=32).contains(&states.len())
+        && states.iter().all(|state| (1..=64).contains(&state.len()))
 }
 
 /// `find`, or `enroll.find`.
@@ -304,6 +325,25 @@ mod tests {
             assert_eq!(with(key, 200), Err("proofs".into()), "{key}");
         }
         assert_eq!(with("find", 401), Err("proofs.status".into()));
+    }
+
+    #[test]
+    fn a_wait_is_shown_in_states_of_a_verb_that_has_a_node() {
+        let with = |verb: &str, states: Json| {
+            manifest(|m| m["shown"] = serde_json::json!({ verb: states }))
+                .map(|m| m.shows_wait(verb, "deploying"))
+                .map_err(|e| e.field)
+        };
+        assert_eq!(with("deploy", serde_json::json!(["deploying"])), Ok(true));
+        assert_eq!(with("undeploy", serde_json::json!(["cleaning"])), Ok(false));
+        for (verb, states) in [
+            ("enroll", serde_json::json!(["deploying"])),
+            ("deploy", serde_json::json!([])),
+            ("deploy", serde_json::json!([""])),
+            ("deploy", serde_json::json!(["d".repeat(65)])),
+        ] {
+            assert_eq!(with(verb, states), Err("shown".into()), "{verb}");
+        }
     }
 
     #[test]

@@ -58,7 +58,33 @@ impl Operation for TakeOver {
 
     fn apply(&self, db: &Connection) -> Result<()> {
         db.execute("UPDATE flow SET attempt = attempt + 1 WHERE wake <= ?1", params![self.0])?;
+        // Nobody looks for them any more.
+        db.execute("UPDATE flow SET wake = ?1, shown = 0 WHERE shown AND wake > ?1", params![self.0])?;
         Ok(())
+    }
+}
+
+/// A look saw that the waits of these flows are over: what they rest for is due now.
+#[derive(Debug, Clone)]
+pub struct Hasten {
+    pub flows: Vec<FlowId>,
+    pub at: Millis,
+}
+
+impl Operation for Hasten {
+    type Answer = ();
+
+    fn apply(&self, db: &Connection) -> Result<()> {
+        let mut write =
+            db.prepare_cached("UPDATE flow SET wake = ?2, shown = 0 WHERE public_id = ?1 AND shown AND wake > ?2")?;
+        for flow in &self.flows {
+            write.execute(params![flow.to_string(), self.at])?;
+        }
+        Ok(())
+    }
+
+    fn wakes_flows(&self) -> bool {
+        true
     }
 }
 

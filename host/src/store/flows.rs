@@ -14,7 +14,7 @@ use crate::switch::{Guard, guarded};
 macro_rules! flow_columns {
     () => {
         "id, public_id, kind, version, project, instance, phase, task, attempt, round, revision, state, checkpoint, task_since, wake,
-         cancel, fault, progress, exclusive, place, follows, backend, paused_at, paused_why, created_at, updated_at"
+         cancel, fault, progress, exclusive, place, follows, backend, paused_at, paused_why, created_at, updated_at, shown"
     };
 }
 pub(super) use flow_columns;
@@ -42,6 +42,8 @@ pub struct FlowUpdate {
     pub calls: Option<RevisionId>,
     /// Gives up the turn at an exclusive backend; an [`Effect::Intend`] of the same transition may take the next.
     pub task_over: bool,
+    /// Looks at many machines tell when the wait ends.
+    pub shown: bool,
     /// It was due without a backend and without a turn, and is so again at once: three indexes need no change.
     pub as_due_as_before: bool,
 }
@@ -199,7 +201,7 @@ impl Texts {
                         task_since = ?9, wake = CASE WHEN cancel AND ?3 = 'forward' THEN min(?10, ?13) ELSE ?10 END, fault = ?11, progress = ?12, updated_at = ?13,
                         exclusive = CASE WHEN ?14 THEN NULL ELSE exclusive END,
                         place = CASE WHEN exclusive IS NOT NULL AND NOT ?14 THEN 0 END, budget = ?16, backend = CASE WHEN ?14 THEN NULL ELSE coalesce(?15, backend) END,
-                        calls = CASE WHEN ?14 THEN NULL ELSE coalesce(?17, calls) END,
+                        calls = CASE WHEN ?14 THEN NULL ELSE coalesce(?17, calls) END, shown = ?18,
                         lines = lines + 1
                  WHERE id = ?1 AND revision = ?2",
                 "revision = ?2",
@@ -223,6 +225,7 @@ impl Texts {
                 update.backend,
                 update.progress.budget_ms,
                 update.calls.map(|revision| revision.0),
+                update.shown,
             ])?
         };
         Ok(moved)
@@ -415,5 +418,6 @@ pub(super) fn read_flow(row: &Row<'_>) -> Result<Flow> {
         paused: paused(row.get(22)?, row.get(23)?),
         created_at: row.get(24)?,
         updated_at: row.get(25)?,
+        shown: row.get(26)?,
     })
 }

@@ -11,6 +11,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_lines.sql"),
     include_str!("../../migrations/0003_plugins.sql"),
     include_str!("../../migrations/0004_sealed.sql"),
+    include_str!("../../migrations/0005_shown.sql"),
 ];
 
 /// Number of the last migration that this moganite knows.

@@ -45,6 +45,7 @@ async fn step(server: &Server, flow: &str) {
         calls: None,
         progress: flow.progress,
         task_over: false,
+        shown: false,
         as_due_as_before: false,
     };
     let event = server.store.events(flow.id, 0).await.unwrap().remove(0);

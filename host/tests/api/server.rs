@@ -113,6 +113,7 @@ impl Server {
             calls: None,
             progress: flow.progress,
             task_over: true,
+            shown: false,
             as_due_as_before: false,
         };
         let event = self.store.events(flow.id, 0).await.unwrap().remove(0);

@@ -145,6 +145,7 @@ impl Bench {
             backend: None,
             calls: None,
             task_over: true,
+            shown: false,
             as_due_as_before: false,
         };
         let (_, event, _) = self.a_flow(row.instance);

@@ -24,9 +24,12 @@ impl Inner {
         let now = self.clock.now();
         // In a line the clock stands: a task's time begins with its turn.
         let since = if flow.place.is_some_and(|place| place > 0) { now } else { flow.task_since };
+        let budget = left.budget.unwrap_or(self.patience.deadline);
+        let used = now.saturating_sub(since);
+        let budget_left = budget.saturating_sub(Duration::from_millis(used.try_into().unwrap_or(0)));
         let signals = Signals {
             cancelled: flow.cancel,
-            overdue: now.saturating_sub(since) > millis(left.budget.unwrap_or(self.patience.deadline)),
+            overdue: used > millis(budget),
             again: page
                 .zip(flow.fault.as_ref())
                 .and_then(|(page, cause)| page.again(&state, flow.position.round, cause)),
@@ -44,6 +47,7 @@ impl Inner {
         let task = page.and_then(|page| page.task_name(flow.position.round, flow.position.task));
         let progress = story::progress(&outcome, &next, &left, flow);
         let backend = left.backend.clone();
+        let shown = left.shown.is_some() && !next.task_over && matches!(next.wake, Wake::After(_));
         let event = Event {
             seq: 0,
             at: now,
@@ -66,9 +70,13 @@ impl Inner {
             task_since: if next.task_over { now } else { since },
             wake: match next.wake {
                 Wake::Now => Some(now),
-                Wake::After(after) => Some(now + millis(after.min(self.patience.longest_wait))),
+                Wake::After(after) => {
+                    let after = if shown { after.max(self.patience.shown_wait.min(budget_left)) } else { after };
+                    Some(now + millis(after.min(self.patience.longest_wait)))
+                }
                 Wake::Never => None,
             },
+            shown,
             fault: fault_of_round(flow, &next),
             progress,
             as_due_as_before: next.wake == Wake::Now

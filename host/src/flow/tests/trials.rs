@@ -198,6 +198,7 @@ async fn step(bench: &Bench, flow: FlowId, effects: Vec<Effect>) {
         calls: None,
         progress: Progress::default(),
         task_over: false,
+        shown: false,
         as_due_as_before: false,
     };
     bench.store.transit(Transition { flow, row: row.row, from: row.revision, update, event, effects }).await.unwrap();

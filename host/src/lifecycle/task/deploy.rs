@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Undo, call, intend, intended, settle, told, uncalled};
+use super::{Undo, call, intend, intended, settle, shown, told, uncalled};
 use crate::driver::{DeployOrder, Drivers};
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
@@ -50,6 +50,7 @@ impl Task<Create> for Deploy {
         };
         cx.calls(holding.backend.as_str(), deployer.plugin());
         cx.budget(deployer.budget("deploy"));
+        cx.shown(shown(&deployer, "deploy", Some(&enrolled.handle)));
         let order = DeployOrder {
             node: enrolled.handle.clone(),
             image: create.order.image_for(&holding.backend),

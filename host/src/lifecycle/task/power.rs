@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{call, failed, heard, uncalled};
+use super::{call, failed, heard, shown, uncalled};
 use crate::driver::{Call, Doing, Drivers, PowerWish};
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::power::Power;
@@ -62,6 +62,7 @@ impl Task<Power> for SetPower {
         };
         cx.calls(holding.backend.as_str(), deployer.plugin());
         cx.budget(deployer.budget("set-power"));
+        cx.shown(shown(&deployer, "set-power", Some(&handle)));
         let mut answer = deployer.set_power(call(cx, None), &handle, power.wish).await;
         heard(cx, holding.revision, &mut answer);
         power.was_asked |= answer.result.is_ok();

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{failed, heard, told, uncalled};
+use super::{failed, heard, shown, told, uncalled};
 use crate::driver::{Answer, Call, Doing, Drivers, Presence};
 use crate::flow::{Begin, Cx, Outcome, Task};
 use crate::lifecycle::create::Create;
@@ -191,7 +191,11 @@ impl Undo {
                 "{} answered that {handle} was given back, and still shows it as {state}",
                 undone.holding.backend
             )),
-            Ok(Presence::Unsettled(after)) => confirming(after, &undone.holding, word),
+            Ok(Presence::Unsettled(after)) => {
+                // No state of a machine ends this.
+                cx.shown(None);
+                confirming(after, &undone.holding, word)
+            }
             Err(fault) => failed(fault),
         }
     }
@@ -237,6 +241,7 @@ impl Undo {
                 let deployer = self.drivers.deployer(*revision).await?;
                 cx.calls(backend, deployer.plugin());
                 cx.budget(deployer.budget("undeploy"));
+                cx.shown(shown(&deployer, "undeploy", holding.handle.as_deref()));
                 Ok(deployer.undeploy(call, holding, erasure.at(self.role)).await)
             }
         }
