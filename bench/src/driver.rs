@@ -19,7 +19,7 @@ use crate::figures::{Figures, Rounds, quantile};
 use crate::goals::{Goal, at_least, at_most, judge, tell};
 use crate::process::pressure;
 
-const GOALS: [Goal; 8] = [
+const GOALS: [Goal; 9] = [
     Goal {
         number: 1,
         name: "beside a pipe",
@@ -78,11 +78,26 @@ const GOALS: [Goal; 8] = [
             )]
         },
     },
+    Goal {
+        number: 9,
+        name: "swap",
+        needs: &["swap"],
+        parts: |of| {
+            vec![
+                at_most("calls that failed while their plugin was swapped 100 times", 0.0, of.median("swap", "failed")),
+                at_most(
+                    "x the p99 of a call before",
+                    1.5,
+                    of.ratio(("swap", "during_p99_us"), ("swap", "before_p99_us")),
+                ),
+            ]
+        },
+    },
 ];
 
 /// In this order once a round: what is compared stands next to what it is compared with.
-const MEASURED: [&str; 10] =
-    ["native", "pipe", "call", "bare", "sidecar", "rate-1", "rate-2", "waiting", "kill", "start"];
+const MEASURED: [&str; 11] =
+    ["native", "pipe", "call", "bare", "sidecar", "rate-1", "rate-2", "waiting", "kill", "start", "swap"];
 
 pub(crate) fn run(flags: &[&str]) -> Result<ExitCode> {
     let (rounds, seconds) = match flags {
@@ -136,6 +151,7 @@ pub(crate) fn measure(name: &str, folder: &Path, settings: &Settings<'_>) -> Res
         "waiting" => runtime.block_on(rig::waiting(place)),
         "loaded" => runtime.block_on(rig::loaded(place)),
         "kill" => runtime.block_on(rig::kill(place)),
+        "swap" => runtime.block_on(rig::swap(place, seconds)),
         "start" => runtime.block_on(rig::start(place)),
         other => bail!("no measurement is called {other}"),
     }

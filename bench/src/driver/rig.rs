@@ -26,6 +26,10 @@ const WAITING: u32 = 1000;
 /// Drivers that are loaded beside each other.
 const LOADED: u32 = 20;
 
+/// Callers of the backend that is swapped, and how often it is.
+const SWAPPED_UNDER: usize = 4;
+const SWAPS: usize = 100;
+
 pub(super) struct Place<'a> {
     pub(super) state: &'a Path,
     /// Kept between measurements: what is measured here is no compiler.
@@ -223,12 +227,9 @@ pub(super) async fn loaded(place: Place<'_>) -> Result<Figures> {
     let rig = Rig::open(&place, Sandbox::default()).await?;
     enroll(&rig.enroller(json!({})).await?, &node()).await?;
     let before = memory("VmRSS");
-    let (component, source) = (packed("misbehave")?, target()?.join("../tests/misbehave"));
-    let manifest = std::fs::read_to_string(source.join("plugin.toml"))?;
     let mut kept = Vec::new();
     for n in 0..LOADED {
-        let manifest = manifest.replace("version = \"0.1.0\"", &format!("version = \"0.2.{n}\""));
-        let packed = moganite::driver::pack(&component, &manifest, &source)?;
+        let packed = renumbered(&format!("0.2.{n}"))?;
         let far = [("far", "http://127.0.0.1:9".to_owned())];
         let revision = rig.bind(packed, &format!("bench-{n}"), json!({}), &far).await?;
         let driver = rig.drivers.enroller(revision).await.map_err(|fault| anyhow!(fault.message))?;
@@ -236,6 +237,63 @@ pub(super) async fn loaded(place: Place<'_>) -> Result<Figures> {
         kept.push(driver);
     }
     Ok(Figures::from([("mib_each".into(), (memory("VmRSS") - before) / f64::from(LOADED))]))
+}
+
+/// Callers of whatever revision is the newest, before, while and after their backend is swapped between two plugins.
+pub(super) async fn swap(place: Place<'_>, seconds: f64) -> Result<Figures> {
+    let rig = Arc::new(Rig::open(&place, Sandbox::default()).await?);
+    let versions = [renumbered("0.2.100")?, renumbered("0.2.101")?];
+    let far = [("far", "http://127.0.0.1:9".to_owned())];
+    let activate = async |n: usize| rig.bind(versions[n % 2].clone(), "bench", json!({}), &far).await;
+    // Both are compiled before.
+    activate(1).await?;
+    let newest = tokio::sync::watch::Sender::new(Some(activate(0).await?));
+    let (told, mut calls) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..SWAPPED_UNDER {
+        let (rig, newest, told, node) = (rig.clone(), newest.subscribe(), told.clone(), node());
+        tokio::spawn(async move {
+            loop {
+                let Some(revision) = *newest.borrow() else { break };
+                let one = Moment::now();
+                let called = match rig.drivers.enroller(revision).await {
+                    Ok(driver) => enroll(&driver, &node).await,
+                    Err(fault) => Err(anyhow!(fault.message)),
+                };
+                told.send((called.is_ok(), one.seconds() * 1e6)).ok();
+            }
+        });
+    }
+    let (mut figures, mut failed) = (Figures::new(), 0);
+    for phase in ["before", "during", "after"] {
+        while calls.try_recv().is_ok() {}
+        match phase {
+            "during" => {
+                for n in 1..=SWAPS {
+                    newest.send_replace(Some(activate(n).await?));
+                    pause(seconds / SWAPS as f64).await;
+                }
+            }
+            _ => pause(seconds).await,
+        }
+        let mut each = Vec::new();
+        while let Ok((fine, took)) = calls.try_recv() {
+            failed += u32::from(!fine);
+            each.push(took);
+        }
+        figures.insert(format!("{phase}_calls"), each.len() as f64);
+        figures.insert(format!("{phase}_p99_us"), quantile(each, 0.99));
+    }
+    newest.send_replace(None);
+    figures.insert("failed".into(), f64::from(failed));
+    Ok(figures)
+}
+
+/// tests/misbehave as another version.
+fn renumbered(version: &str) -> Result<Vec<u8>> {
+    let (component, source) = (packed("misbehave")?, target()?.join("../tests/misbehave"));
+    let manifest = std::fs::read_to_string(source.join("plugin.toml"))?;
+    let manifest = manifest.replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
+    Ok(moganite::driver::pack(&component, &manifest, &source)?)
 }
 
 pub(super) async fn kill(place: Place<'_>) -> Result<Figures> {
