@@ -1,7 +1,6 @@
 //! What a handler takes from a request: body, path, query and key, with problems in place of axum's own words.
 
 use std::fmt;
-use std::str::FromStr;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -13,7 +12,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{Problem, Result};
-use crate::model::Name;
+use crate::model::{FlowId, HoldingId, InstanceId, Name, OrphanId};
 
 /// A JSON body: an object.
 pub(super) struct Body<T>(pub(super) T);
@@ -55,14 +54,53 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 /// The path's only parameter, when it is an id.
 pub(super) struct Id<T>(pub(super) T);
 
-impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
+/// An id as it stands in a path.
+pub(super) trait Identifies: Sized {
+    /// What it is, for who wrote something else.
+    const IS: &'static str;
+
+    fn parse(text: &str) -> Option<Self>;
+}
+
+impl Identifies for InstanceId {
+    const IS: &'static str = "an instance's is a UUID, as GET /v1/instances has it";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Identifies for FlowId {
+    const IS: &'static str = "a flow's is a UUID, as GET /v1/flows has it";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Identifies for OrphanId {
+    const IS: &'static str = "an orphan's is a whole number, as GET /v1/orphans has it";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+impl Identifies for HoldingId {
+    const IS: &'static str = "a debt's is a whole number, as GET /v1/debts has it";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: Identifies> FromRequestParts<S> for Id<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let Path(text) = Path::<String>::from_request_parts(parts, state).await?;
-        text.parse()
-            .map(Self)
-            .map_err(|_| Problem::new("invalid-parameter", format!("{text:?} is no id: ids are UUIDs")))
+        let other = || Problem::new("invalid-parameter", format!("{text:?} is no id: {}", T::IS));
+        T::parse(&text).map(Self).ok_or_else(other)
     }
 }
 

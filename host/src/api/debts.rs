@@ -1,7 +1,7 @@
 //! Debts: what is owed to backends. An undo that did not end, or what outlived its instance; each is retried until it is settled.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::auth::Operator;
-use super::body::{Asked, Body, Key};
-use super::error::{Problem, Result};
+use super::body::{Asked, Body, Id, Key};
+use super::error::Result;
 use super::flows::FaultView;
 use super::page::{Page, Paging};
 use super::reason::Reason;
@@ -70,12 +70,11 @@ async fn list(
 async fn write_off(
     Operator(caller): Operator,
     State(app): State<App>,
-    Path(id): Path<String>,
+    Id(id): Id<HoldingId>,
     _: Key,
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<StatusCode> {
-    let id = id.parse().map_err(|_| Problem::new("invalid-parameter", format!("{id:?} is no number")))?;
-    app.lifecycle.write_off(HoldingId(id), caller.says(reason)?).await?;
+    app.lifecycle.write_off(id, caller.says(reason)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -126,11 +126,11 @@ async fn list(
 async fn release(
     Operator(caller): Operator,
     State(app): State<App>,
-    Id(id): Id<i64>,
+    Id(id): Id<OrphanId>,
     _: Key,
     Body(Release { reason, erase }): Body<Release>,
 ) -> Result<(StatusCode, Json<Releasing>)> {
-    let (flow, stack) = app.lifecycle.release_orphan(OrphanId(id), erase, caller.says(reason)?).await?;
+    let (flow, stack) = app.lifecycle.release_orphan(id, erase, caller.says(reason)?).await?;
     let orphans = stack.into_iter().map(|orphan| orphan.0).collect();
     Ok((StatusCode::ACCEPTED, Json(Releasing { flow: flow.to_string(), orphans })))
 }
@@ -140,11 +140,11 @@ async fn release(
 async fn keep(
     Operator(caller): Operator,
     State(app): State<App>,
-    Id(id): Id<i64>,
+    Id(id): Id<OrphanId>,
     _: Key,
     Body(Reason { reason }): Body<Reason>,
 ) -> Result<StatusCode> {
-    app.lifecycle.keep_orphan(OrphanId(id), caller.says(reason)?).await?;
+    app.lifecycle.keep_orphan(id, caller.says(reason)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -117,6 +117,30 @@ async fn each_broken_request_has_its_code() {
 }
 
 #[tokio::test]
+async fn what_is_no_id_is_told_what_the_id_would_be() {
+    let server = Server::furnished().await;
+    for (path, body, form) in [
+        ("/v1/instances/web-1/power", json!({"wish": "off"}), "an instance's is a UUID, as GET /v1/instances has it"),
+        ("/v1/flows/7/retry", json!({"reason": "again"}), "a flow's is a UUID, as GET /v1/flows has it"),
+        (
+            "/v1/orphans/mg-7/release",
+            json!({"reason": "ours"}),
+            "an orphan's is a whole number, as GET /v1/orphans has it",
+        ),
+        (
+            "/v1/orphans/mg-7/keep",
+            json!({"reason": "theirs"}),
+            "an orphan's is a whole number, as GET /v1/orphans has it",
+        ),
+        ("/v1/debts/mg-7/write-off", json!({"reason": "gone"}), "a debt's is a whole number, as GET /v1/debts has it"),
+    ] {
+        let answer = server.post(path, &body).await;
+        assert_eq!(answer.problem(), (400, "invalid-parameter".into()), "{path}: {answer:?}");
+        assert!(answer.body()["detail"].as_str().is_some_and(|detail| detail.ends_with(form)), "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn each_mistake_of_an_operator_has_its_code() {
     let server = Server::furnished().await;
     let route = |backend: &str| json!({"compose": [backend], "enroll": ["pod-a"], "deploy": ["pod-a"]});
