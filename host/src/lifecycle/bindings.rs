@@ -80,7 +80,7 @@ impl Lifecycle {
     }
 
     /// The draft, when its plugin may run there, asks for no more than is granted, and can undo what lives there; and what is granted with
-    /// it beyond the revision before.
+    /// it beyond the revision before: all of it, where nothing was granted until now.
     async fn fitting(
         &self,
         draft: Revision,
@@ -100,10 +100,14 @@ impl Lifecycle {
         }
         let more = granting::beyond(&Asks::of(&plugin.manifest), newest.as_ref());
         let granted = granting::granted(&plugin.manifest, newest.as_ref(), said)?;
+        let anew = match newest.is_some_and(|newest| newest.granted.is_some()) {
+            true => more,
+            false => granting::taken_over(&granted),
+        };
         let revision = Revision { granted: Some(granted), ..draft };
         let exclusive = plugin.manifest.exclusive.clone();
         let write = WriteRevision { revision, exclusive, after, at: self.clock.now() };
-        Ok((write, more.iter().map(ToString::to_string).collect()))
+        Ok((write, anew.iter().map(ToString::to_string).collect()))
     }
 
     /// What a plugin asks for beyond what is granted at this backend. Changes nothing.

@@ -62,6 +62,12 @@ pub(super) fn beyond(asks: &Asks, newest: Option<&Revision>) -> Vec<More> {
     granted.map(|granted| asks.beyond(&granted.asks)).unwrap_or_default()
 }
 
+/// What a revision takes over that has none before it to be compared with: all that it grants, in the words of [`More`].
+pub(super) fn taken_over(granted: &Granted) -> Vec<More> {
+    let requests = granted.requests.clone().unwrap_or_else(|| granted.asks.requests.clone());
+    Asks { requests, ..granted.asks.clone() }.beyond(&Asks::default())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -134,6 +140,21 @@ mod tests {
     fn a_revision_from_before_plugins_asked_is_not_compared_with() {
         let granted = granted(&manifest(&[ask("GET", "/v1/**")]), Some(&revision(None)), Granting::default());
         assert!(granted.is_ok());
+    }
+
+    #[test]
+    fn what_the_first_revision_takes_over_is_told_thing_by_thing_as_far_as_it_is_granted() {
+        let manifest = manifest(&[ask("GET", "/v1/**"), ask("POST", "/v1/nodes")]);
+        let told = |requests| -> Vec<String> {
+            let granted = granted(&manifest, None, said(requests, &[])).unwrap();
+            taken_over(&granted).iter().map(ToString::to_string).collect()
+        };
+        let whole = ["endpoint far", "request GET http://far/v1/**", "request POST http://far/v1/nodes"];
+        assert_eq!(told(Requests::All), whole);
+        assert_eq!(
+            told(Requests::Only(vec![ask("GET", "/v1/nodes")])),
+            ["endpoint far", "request GET http://far/v1/nodes"]
+        );
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl WriteRevision {
 #[derive(Debug, Clone)]
 pub struct Bind {
     pub write: WriteRevision,
-    /// What is granted beyond the revision before, a line each.
+    /// What is granted beyond the revision before, or taken over by the first, a line each.
     pub granted: Vec<String>,
     pub by: By,
 }

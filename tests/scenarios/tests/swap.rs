@@ -107,8 +107,11 @@ async fn a_plugin_that_asks_for_more_is_not_activated_until_that_is_granted() {
     let after = api.get("/v1/backends/pod-a").await.unwrap().ok().unwrap();
     assert_eq!((&after["digest"], &after["requests"]), (&json!(new), &Value::Null));
     let audit = api.get("/v1/audit").await.unwrap().ok().unwrap();
-    let granted: Vec<_> =
-        audit["items"].as_array().unwrap().iter().filter(|line| line["verb"] == "backend.grant").collect();
+    let is_anew = |line: &&Value| {
+        let of_new = line["subject"].as_str().is_some_and(|subject| subject.starts_with(&format!("pod-a to {new}: ")));
+        line["verb"] == "backend.grant" && of_new
+    };
+    let granted: Vec<_> = audit["items"].as_array().unwrap().iter().filter(is_anew).collect();
     assert_eq!(granted.len(), 2, "{audit}");
     for (line, ask) in granted.iter().rev().zip(lines.as_array().unwrap()) {
         assert_eq!(line["subject"], format!("pod-a to {new}: {}", ask.as_str().unwrap()));
@@ -117,6 +120,41 @@ async fn a_plugin_that_asks_for_more_is_not_activated_until_that_is_granted() {
     // Going back asks for less, and forward again is a new question.
     api.put("/v1/backends/pod-a/plugin", &json!({"digest": before["digest"]})).await.unwrap().ok().unwrap();
     assert_eq!(api.put("/v1/backends/pod-a/plugin", &json!({"digest": new})).await.unwrap().status, 409);
+}
+
+#[tokio::test]
+async fn what_the_first_binding_of_a_backend_grants_is_in_the_audit_log() {
+    let stack = Stack::start().await.unwrap();
+    let api = &stack.service.api;
+    let bound = api.get("/v1/backends/pod-a").await.unwrap().ok().unwrap();
+    let granted = async || {
+        let audit = api.get("/v1/audit?limit=1000").await.unwrap().ok().unwrap();
+        let lines = audit["items"].as_array().unwrap().iter().filter(|line| line["verb"] == "backend.grant");
+        let subjects = lines.map(|line| line["subject"].as_str().unwrap().to_owned());
+        subjects.filter(|subject| subject.starts_with("pod-a to ")).collect::<Vec<_>>()
+    };
+    let (first, digest) = (granted().await, bound["digest"].as_str().unwrap());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    for ask in bound["asks"]["requests"].as_array().unwrap() {
+        for method in ask["methods"].as_array().unwrap() {
+            let request = format!("{} http://{}{}", text(method), text(&ask["endpoint"]), text(&ask["path"]));
+            assert!(first.contains(&format!("pod-a to {digest}: request {request}")), "{request}: {first:#?}");
+        }
+    }
+    for endpoint in bound["asks"]["endpoints"].as_array().unwrap() {
+        assert!(first.contains(&format!("pod-a to {digest}: endpoint {}", text(endpoint))), "{endpoint}: {first:#?}");
+    }
+    // The next revision grants nothing that was not granted.
+    let binding = json!({"plugin": digest, "endpoints": bound["endpoints"], "settings": bound["settings"], "access": bound["access"]});
+    Http::to(api.base())
+        .unwrap()
+        .always("if-match", "*")
+        .put("/v1/backends/pod-a", &binding)
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
+    assert_eq!(granted().await, first);
 }
 
 #[tokio::test]
