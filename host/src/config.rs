@@ -37,6 +37,8 @@ pub struct Sandbox {
     pub resources: usize,
     /// Random bytes that a call gets at once.
     pub random_bytes: u64,
+    /// Headers of one answer.
+    pub headers: usize,
     /// Bytes of the headers of one request or answer.
     pub header_bytes: usize,
     /// Lines of log of one call; more are counted.
@@ -78,6 +80,7 @@ impl Default for Sandbox {
             host_bytes: 16 << 20,
             resources: 1024,
             random_bytes: 64 << 10,
+            headers: 100,
             header_bytes: 64 << 10,
             log_lines: 64,
             connect: Duration::from_secs(10),

@@ -35,6 +35,8 @@ pub(super) struct Pace {
     /// Until the first byte of an answer, and between two pieces.
     pub(super) first_byte: Duration,
     pub(super) exchange: Duration,
+    /// Of one answer: the client reads no more.
+    pub(super) headers: usize,
     pub(super) at_once: usize,
     pub(super) per_second: u32,
 }
@@ -65,6 +67,7 @@ impl Bounds {
                 connect: time(own.connect_ms, usual.connect),
                 first_byte: time(own.first_byte_ms, usual.first_byte),
                 exchange: time(own.exchange_ms, usual.exchange),
+                headers: size(own.headers, usual.headers),
                 at_once: size(own.at_once, usual.at_once),
                 per_second: count(own.per_second, usual.per_second),
             },
@@ -106,6 +109,7 @@ mod tests {
             "host_bytes" => usual.host_bytes as u64,
             "resources" => usual.resources as u64,
             "random_bytes" => usual.random_bytes,
+            "headers" => usual.headers as u64,
             "header_bytes" => usual.header_bytes as u64,
             "requests" => usual.requests.into(),
             "request_bytes" => usual.request_body as u64,

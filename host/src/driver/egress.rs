@@ -282,7 +282,7 @@ impl Egress {
         let failed = |error: &reqwest::Error| {
             let failure = failure(endpoint, error);
             let took = Duration::from_millis(u64::try_from(self.clock.now().saturating_sub(began)).unwrap_or(0));
-            if let Some(limit) = out_of_time(&failure, took, own, self.exchange) {
+            if let Some(limit) = limit_of(&failure, took, own, self.exchange) {
                 self.book.ran_into(limit);
             }
             failure
@@ -413,8 +413,9 @@ impl Egress {
 }
 
 /// The operator's limit that an exchange of this length ran into; none when the driver had less patience of its own.
-fn out_of_time(failure: &Error, took: Duration, own: Option<Duration>, exchange: Duration) -> Option<Cause> {
+fn limit_of(failure: &Error, took: Duration, own: Option<Duration>, exchange: Duration) -> Option<Cause> {
     match failure {
+        Error::HttpResponseHeaderSectionSize(_) => Some(Cause::LimitHeaders),
         Error::ConnectionTimeout => Some(Cause::LimitConnect),
         Error::HttpResponseTimeout if own.is_some_and(|own| took >= own) => None,
         Error::HttpResponseTimeout if took >= exchange => Some(Cause::LimitExchange),
@@ -440,7 +441,7 @@ mod tests {
     #[test]
     fn a_driver_with_less_patience_than_the_operator_ran_into_no_limit() {
         let s = Duration::from_secs;
-        let limit = |failure: Error, took, own| out_of_time(&failure, took, own, s(300));
+        let limit = |failure: Error, took, own| limit_of(&failure, took, own, s(300));
         assert_eq!(limit(Error::ConnectionTimeout, s(10), Some(s(20))), Some(Cause::LimitConnect));
         assert_eq!(limit(Error::HttpResponseTimeout, s(300), None), Some(Cause::LimitExchange));
         assert_eq!(limit(Error::HttpResponseTimeout, s(180), None), Some(Cause::LimitFirstByte));

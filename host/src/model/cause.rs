@@ -18,6 +18,8 @@ pub enum Cause {
     LimitResources,
     /// Random bytes asked for at once.
     LimitRandomBytes,
+    /// More headers in an answer than it may have, or more bytes of them than anybody's may have.
+    LimitHeaders,
     /// Of one request or answer, as the next two.
     LimitHeaderBytes,
     LimitRequestBytes,
@@ -59,6 +61,7 @@ impl Cause {
             Self::LimitHostBytes => "limit-host-bytes",
             Self::LimitResources => "limit-resources",
             Self::LimitRandomBytes => "limit-random-bytes",
+            Self::LimitHeaders => "limit-headers",
             Self::LimitHeaderBytes => "limit-header-bytes",
             Self::LimitRequestBytes => "limit-request-bytes",
             Self::LimitAnswerBytes => "limit-answer-bytes",

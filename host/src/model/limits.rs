@@ -52,6 +52,8 @@ limits! {
     resources: 16..=4_096;
     /// Random bytes that a call gets at once. Usual: 64 KiB.
     random_bytes: 64..=1_048_576;
+    /// Headers of one answer. Usual: 100.
+    headers: 16..=1_000;
     /// Bytes of the headers of one request or answer. Usual: 64 KiB.
     header_bytes: 4_096..=262_144;
     /// Requests of one call. Usual: 64.
@@ -100,7 +102,7 @@ mod tests {
         let with = |name: &str, value: u64| {
             serde_json::from_value::<Limits>(serde_json::json!({ name: value })).unwrap().check()
         };
-        assert_eq!(Limits::ranges().len(), 20);
+        assert_eq!(Limits::ranges().len(), 21);
         for (name, range) in Limits::ranges() {
             assert!(with(name, *range.start()).is_ok() && with(name, *range.end()).is_ok(), "{name}");
             let over = with(name, range.end() + 1).unwrap_err();

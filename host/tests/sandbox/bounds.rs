@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::net::TcpListener;
 
 use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
 use moganite::clock::Clock;
@@ -15,7 +16,7 @@ use serde_json::{Value as Json, json};
 
 use crate::rig::{Got, Rig, call, logged, name, packed, shape};
 
-/// Two thousand bytes in the body, five thousand in a header, bytes without end, or a byte now and then.
+/// Two thousand bytes in the body, five thousand in a header, a hundred and fifty headers, bytes without end, or a byte now and then.
 fn far(got: &Got) -> Response {
     match got.line.rsplit('/').next() {
         Some("endless") => {
@@ -23,6 +24,11 @@ fn far(got: &Got) -> Response {
             Body::from_stream(stream::repeat(piece)).into_response()
         }
         Some("drip") => Body::from_stream(stream::repeat(()).then(drop_by_drop)).into_response(),
+        Some("many-headers") => {
+            let many =
+                (0..150).map(|n| (HeaderName::try_from(format!("x-{n}")).unwrap(), HeaderValue::from_static("x")));
+            (many.collect::<HeaderMap>(), "").into_response()
+        }
         Some("headers") => ([("x-long", "x".repeat(5_000))], "").into_response(),
         _ => "x".repeat(2_000).into_response(),
     }
@@ -86,6 +92,7 @@ async fn each_limit_of_a_backend_ends_the_call_and_names_itself() {
         ("random_bytes", 64, case("random-flood"), &far, Cause::LimitRandomBytes),
         ("header_bytes", 4_096, long, &far, Cause::LimitHeaderBytes),
         ("header_bytes", 4_096, get("/headers"), &far, Cause::LimitHeaderBytes),
+        ("headers", 100, get("/many-headers"), &far, Cause::LimitHeaders),
         ("requests", 3, case("request-flood"), &far, Cause::LimitRequests),
         ("request_bytes", 1_024, case("huge-body"), &far, Cause::LimitRequestBytes),
         ("answer_bytes", 1_024, get("/"), &far, Cause::LimitAnswerBytes),
@@ -125,6 +132,7 @@ async fn what_stays_within_its_limits_is_not_ended() {
     for (path, limits) in [
         ("/", json!({"answer_bytes": 2_000, "header_bytes": 4_096, "host_bytes": 65_536, "request_bytes": 1_024})),
         ("/headers", json!({"header_bytes": 6_000})),
+        ("/many-headers", json!({"headers": 200})),
         ("/", json!({"connect_ms": 10_000, "first_byte_ms": 10_000, "exchange_ms": 10_000, "wall_ms": 30_000})),
     ] {
         let limits = serde_json::from_value(limits).unwrap();
@@ -134,7 +142,7 @@ async fn what_stays_within_its_limits_is_not_ended() {
     let fault = ended(&rig, "request-flood", limited("requests", 80)).await.unwrap_err();
     assert!(fault.message.starts_with("80 of 1000 requests were answered"), "{}", fault.message);
     let count = |word| rig.drivers.ended()[&((name("tested"), rig.label()), word)];
-    assert_eq!((count("answered"), count("said"), count(Cause::LimitRequests.as_str())), (2, 3, 1));
+    assert_eq!((count("answered"), count("said"), count(Cause::LimitRequests.as_str())), (2, 4, 1));
 }
 
 /// What is over the operator's pace waits, and what it waits is of the call's own time.

@@ -78,7 +78,7 @@ mod tests {
         let (said, _) = limits.split_once("|---").unwrap();
         assert!(between(said, '`').into_iter().any(|kept| known.contains(kept)), "nothing keeps them");
         let rows = table(limits);
-        assert_eq!(rows.len(), 20);
+        assert_eq!(rows.len(), 21);
         for row in rows {
             let [limit, _, _, _, broken] = row[..] else { panic!("{row:?}") };
             assert!(!between(broken, '`').is_empty(), "{limit}: nothing breaks it");

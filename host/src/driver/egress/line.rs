@@ -48,6 +48,7 @@ impl Lines {
         let client = builder(&base, &endpoint.tls, self.names.clone())?
             .connect_timeout(pace.connect)
             .read_timeout(pace.first_byte)
+            .http1_max_headers(pace.headers)
             .pool_max_idle_per_host(pace.at_once)
             .build();
         let client = client.map_err(|error| format!("no HTTP client for this endpoint: {}", chain(&error)))?;
@@ -94,6 +95,9 @@ pub(super) fn failure(endpoint: &str, error: &reqwest::Error) -> Error {
         Error::ConnectionTimeout
     } else if error.is_timeout() {
         Error::HttpResponseTimeout
+    } else if sources().filter_map(|source| source.downcast_ref::<hyper::Error>()).any(hyper::Error::is_parse_too_large)
+    {
+        Error::HttpResponseHeaderSectionSize(None)
     } else if sources().any(|source| source.is::<Prohibited>()) {
         Error::DestinationIpProhibited
     } else if io().any(is_tls) {
