@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Serving, command, err, out, serve};
+use super::{SECRET, Serving, command, err, out, serve};
 
 /// A service with one secret and one image.
 fn furnished(folder: &Path) -> Serving {
     let serving = Serving::start(&folder.join("state"));
     let value = folder.join("value");
-    std::fs::write(&value, "canary-2342\n").unwrap();
+    std::fs::write(&value, format!("{SECRET}\n")).unwrap();
     assert!(serving.run(&["secret", "set", "bmc", "--from-file", text(&value)]).status.success());
     let image = folder.join("cirros.toml");
     std::fs::write(&image, "name = \"cirros\"\n[backends.ironic-1]\nboot_iso = \"http://images.example/c.iso\"\n")

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::{PROGRAM, Serving, command, err, out, serve};
+use super::{PROGRAM, SECRET, Serving, command, err, out, serve};
 
 /// Tenths of the exposure that `systemd-analyze security` says, at most. Lower is tighter.
 const EXPOSURE: &str = "16";
@@ -133,7 +133,7 @@ fn a_master_key_that_is_given_is_in_no_file_and_is_changed_by_giving_another() {
     };
     let serving = starts(&[], &[("MOGANITE_SECRET_KEY", &old)]).unwrap();
     let value = folder.path().join("value");
-    std::fs::write(&value, "canary-2342\n").unwrap();
+    std::fs::write(&value, format!("{SECRET}\n")).unwrap();
     assert!(serving.run(&["secret", "set", "bmc", "--from-file", value.to_str().unwrap()]).status.success());
     let refused = serving.run(&["secret", "rotate", "--reason", "test"]);
     assert!(err(&refused).contains("MOGANITE_OLD_SECRET_KEY"), "{}", err(&refused));

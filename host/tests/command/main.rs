@@ -5,18 +5,28 @@
 mod backup;
 mod hardening;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+
+use canary::Canaries;
+use tempfile::NamedTempFile;
+
+/// The secret that these tests give to the service: it must say it nowhere.
+const SECRET: &str = "canary-2342";
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_moganite");
 
-/// A running `serve`; killed when dropped.
+/// A running `serve`; killed when dropped, and what it said is looked through then.
 #[derive(Debug)]
 struct Serving {
     child: Child,
     address: String,
+    /// Standard output after its first line, once it ended.
+    out: Option<JoinHandle<Vec<u8>>>,
+    err: NamedTempFile,
 }
 
 impl Serving {
@@ -26,15 +36,32 @@ impl Serving {
 
     /// What it said when it did not start.
     fn of(serve: &mut Command) -> Result<Self, String> {
-        let said = tempfile::NamedTempFile::new().unwrap();
-        let mut child = serve.stdout(Stdio::piped()).stderr(said.reopen().unwrap()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let err = NamedTempFile::new().unwrap();
+        let mut child = serve.stdout(Stdio::piped()).stderr(err.reopen().unwrap()).spawn().unwrap();
+        let (mut out, mut line) = (BufReader::new(child.stdout.take().unwrap()), String::new());
+        out.read_line(&mut line).unwrap();
         let Some(address) = line.strip_prefix("listening on ") else {
             child.wait().unwrap();
-            return Err(std::fs::read_to_string(said.path()).unwrap());
+            return Err(std::fs::read_to_string(err.path()).unwrap());
         };
-        Ok(Self { child, address: address.trim().to_owned() })
+        let rest = move || {
+            let mut rest = Vec::new();
+            out.read_to_end(&mut rest).unwrap();
+            rest
+        };
+        Ok(Self { child, address: address.trim().to_owned(), out: Some(std::thread::spawn(rest)), err })
+    }
+
+    /// Where the secret stands in what it said until its end.
+    fn told(&mut self) -> Vec<String> {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+        let canaries = Canaries::of(&[("the secret", SECRET)]);
+        let out = self.out.take().map(|out| out.join().unwrap()).unwrap_or_default();
+        canaries.scan("standard output", &out);
+        canaries.scan("standard error", &std::fs::read(self.err.path()).unwrap());
+        canaries.seen()
     }
 
     fn run(&self, words: &[&str]) -> Output {
@@ -44,9 +71,8 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // It may have ended already.
-        self.child.kill().ok();
-        self.child.wait().ok();
+        let told = self.told();
+        assert!(std::thread::panicking() || told.is_empty(), "{told:?}");
     }
 }
 
@@ -83,6 +109,20 @@ fn a_second_serve_of_one_folder_is_told_who_has_it() {
     assert!(said.contains(folder.path().to_str().unwrap()), "{said}");
     drop(first);
     Serving::start(folder.path());
+}
+
+/// Or the search for the secret in what every other test's `serve` said would find nothing.
+#[test]
+fn what_a_serve_says_is_looked_through_to_its_end() {
+    for (place, to) in [("standard output", "1"), ("standard error", "2")] {
+        let script = format!("echo listening on nothing; echo {SECRET} >&{to}");
+        let mut serving = Serving::of(Command::new("sh").args(["-c", &script])).unwrap();
+        serving.child.wait().unwrap();
+        let told = serving.told();
+        assert!(told.len() == 1 && told[0].contains(place), "{told:?}");
+        // Once is enough: its end would say it again.
+        serving.err = NamedTempFile::new().unwrap();
+    }
 }
 
 #[test]
@@ -137,14 +177,14 @@ fn a_secret_comes_from_stdin_and_never_comes_back() {
     let mut set = command(&["secret", "set", "bmc"]);
     set.env("MOGANITE_API", &serving.address).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut set = set.spawn().unwrap();
-    set.stdin.take().unwrap().write_all(b"canary-2342\n").unwrap();
+    set.stdin.take().unwrap().write_all(format!("{SECRET}\n").as_bytes()).unwrap();
     let set = set.wait_with_output().unwrap();
     assert!(set.status.success());
     let list = serving.run(&["-o", "json", "secret", "list"]);
-    assert!(out(&list).contains("bmc") && !out(&list).contains("canary"), "{}", out(&list));
+    assert!(out(&list).contains("bmc") && !out(&list).contains(SECRET), "{}", out(&list));
     for file in std::fs::read_dir(folder.path()).unwrap().flatten().filter(|file| file.path().is_file()) {
         let bytes = std::fs::read(file.path()).unwrap();
-        assert!(!bytes.windows(11).any(|part| part == b"canary-2342"), "{:?}", file.path());
+        assert!(!bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()), "{:?}", file.path());
     }
 }
 

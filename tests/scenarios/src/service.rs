@@ -12,14 +12,14 @@ use serde_json::Value;
 use crate::clock::until;
 use crate::compiled;
 use crate::http::Http;
-use crate::process::{Process, binary};
+use crate::process::{Process, binary, said_beside};
 use crate::stack::BMC_PASSWORD;
 
 pub struct Service {
     process: Process,
     pub api: Http,
     pub state: PathBuf,
-    /// What must be in nothing that it says or writes: looked for in every answer, and in its folder and its log when this is dropped.
+    /// What must be in nothing that it says or writes: looked for in every answer, and in its folder and all that it said when this is dropped.
     pub canaries: Arc<Canaries>,
     _watch: Watch,
 }
@@ -115,7 +115,7 @@ impl Service {
         let address =
             line.strip_prefix("listening on ").with_context(|| format!("an unexpected first line: {line}"))?;
         let canaries = Arc::new(Canaries::of(&[("the BMC's password", BMC_PASSWORD)]));
-        let watch = Watch { canaries: canaries.clone(), over: vec![state.to_owned(), log] };
+        let watch = Watch { canaries: canaries.clone(), over: vec![state.to_owned(), said_beside(&log), log] };
         let api = Http::to(address)?.watched(canaries.clone());
         let service = Self { api, process, state: state.to_owned(), canaries, _watch: watch };
         service.until_plugins_are_ready().await?;
@@ -138,11 +138,11 @@ impl Service {
     }
 
     /// The same in place; nothing when it is dead already.
-    pub(crate) async fn end(&mut self) -> Result<()> {
+    pub async fn end(&mut self) -> Result<()> {
         if self.has_ended()? {
             return Ok(());
         }
-        self.process.child.kill().await.context("kill -9 of the service")
+        self.process.kill().await.context("kill -9 of the service")
     }
 
     /// The newest digest of a plugin by this name.
