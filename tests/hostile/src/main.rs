@@ -4,11 +4,13 @@
 mod canary;
 mod case;
 mod cases;
+mod count;
 mod far;
 mod honest;
 mod made;
 mod world;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,7 +20,8 @@ use scenarios::stopwatch;
 use tokio::task::LocalSet;
 
 use crate::case::{Case, cut};
-use crate::honest::{Count, Honest, quantile};
+use crate::count::{Count, Counts, During};
+use crate::honest::Honest;
 use crate::world::World;
 
 /// Lets a driver do what no driver may, and asks what came of it.
@@ -38,6 +41,8 @@ struct Verdict {
     row: &'static str,
     seconds: f64,
     lives: u32,
+    /// Of others' calls, half took no longer, and none. Unit: milliseconds.
+    calls: (f64, f64),
     ended: Result<String, String>,
 }
 
@@ -69,7 +74,7 @@ async fn main() -> ExitCode {
 async fn run(cases: &[Case]) -> Result<bool> {
     let seconds = stopwatch();
     let mut world = World::start().await?;
-    let honest = Honest::spawn(world.api().clone());
+    let honest = Honest::spawn(world.api())?;
     // Until the first of everything was compiled, mapped and cached.
     world.rest(Duration::from_secs(3)).await;
     world.read_log()?;
@@ -77,11 +82,11 @@ async fn run(cases: &[Case]) -> Result<bool> {
     println!("{} cases; {:.0} s to start", cases.len(), seconds());
 
     let (mut verdicts, mut crashes) = (Vec::new(), 0);
-    for case in cases {
+    for (number, case) in cases.iter().enumerate() {
         let (began, lives) = (seconds(), honest.lives());
-        honest.attacked(true);
+        honest.during(During::Case(number));
         let ended = case.run(&world).await;
-        honest.attacked(false);
+        honest.during(During::Between);
         let (took, lives) = (seconds() - began, honest.lives() - lives);
         let ended = match (ended, world.tidy().await, world.read_log()) {
             (Ok(ended), Ok(()), Ok(())) => Ok(ended),
@@ -90,7 +95,8 @@ async fn run(cases: &[Case]) -> Result<bool> {
             (.., Err(error)) => Err(format!("{error:#}")),
         };
         world.got();
-        let verdict = Verdict { name: case.name.clone(), row: case.row, seconds: took, lives, ended };
+        let calls = honest.last();
+        let verdict = Verdict { name: case.name.clone(), row: case.row, seconds: took, lives, calls, ended };
         println!("{}", verdict.line());
         verdicts.push(verdict);
         if world.stack.service.has_ended()? {
@@ -98,20 +104,22 @@ async fn run(cases: &[Case]) -> Result<bool> {
             println!("the service has ended: no further case is made");
             break;
         }
-        world.rest(Duration::from_secs_f64(took).clamp(QUIET.0, QUIET.1)).await;
+        honest.during(During::Quiet);
+        world.ask_on(Duration::from_secs_f64(took).clamp(QUIET.0, QUIET.1)).await?;
     }
-    let (quiet, under, failed) = honest.end().await;
+    let (counts, failed) = honest.end()?;
     let left = if crashes == 0 { world.stack.sim.left_behind().await? } else { Vec::new() };
-    world.canaries.scan_files(world.stack.folder.path());
     let after = world.memory().unwrap_or(0);
-    Ok(tell(&verdicts, &quiet, &under, [failed, left, world.canaries.seen()], (before, after), crashes, seconds()))
+    // What it says at its end is said too.
+    world.stack.service.end().await?;
+    world.canaries.scan_files(world.stack.folder.path());
+    Ok(tell(&verdicts, &counts, [failed, left, world.canaries.seen()], (before, after), crashes, seconds()))
 }
 
 /// The last lines; true when all is well.
 fn tell(
     verdicts: &[Verdict],
-    quiet: &Count,
-    under: &Count,
+    counts: &Counts,
     [failed, left, seen]: [Vec<String>; 3],
     (before, after): (u64, u64),
     crashes: u32,
@@ -125,21 +133,7 @@ fn tell(
     for verdict in &wrong {
         println!("does not hold: {}: {}", verdict.name, verdict.ended.as_ref().err().map_or("", String::as_str));
     }
-    let ms = |values: &[f64], part: f64| 1_000.0 * quantile(values, part);
-    println!("others      {:>9} {:>9}", "quiet", "attacked");
-    println!("  seconds   {:>9.1} {:>9.1}", quiet.seconds, under.seconds);
-    println!("  lives/s   {:>9.2} {:>9.2}", quiet.rate(), under.rate());
-    for (what, part) in [("p50", 0.5), ("p99", 0.99)] {
-        println!("  call {what}  {:>6.0} ms {:>6.0} ms", ms(&quiet.calls, part), ms(&under.calls, part));
-        println!("  create {what}{:>6.0} ms {:>6.0} ms", ms(&quiet.creates, part), ms(&under.creates, part));
-    }
-    let goal = |name: &str, value: f64, holds: bool| {
-        println!("goal: {name}: {value:.2} x, {}", if holds { "holds" } else { "missed" });
-    };
-    let finished = under.rate() / quiet.rate().max(0.001);
-    goal("lives finished while attacked, of those without, at least 0.8", finished, finished >= 0.8);
-    let slower = quantile(&under.calls, 0.99) / quantile(&quiet.calls, 0.99).max(0.000_1);
-    goal("p99 of others' calls while attacked, to that without, at most 1.5", slower, slower <= 1.5);
+    tell_of_others(verdicts, counts);
     println!("memory of the host: {before} KiB before, {after} KiB after; {seconds:.0} s");
     let failed = failed.len() + left.len();
     println!(
@@ -150,13 +144,44 @@ fn tell(
     wrong.is_empty() && crashes == 0 && failed == 0 && seen.is_empty()
 }
 
+/// Who waited in which row, and the two goals.
+fn tell_of_others(verdicts: &[Verdict], counts: &Counts) {
+    let (quiet, under) = (counts.quiet(), counts.of_cases(|_| true));
+    println!("others            seconds  lives/s  creates: p50     p99  calls    p50    p99    max");
+    let line = |what: &str, count: &Count| {
+        let [half, most] = [0.5, 0.99].map(|part| count.create(part));
+        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|part| count.call(part));
+        let (seconds, rate, calls) = (count.seconds, count.rate(), count.calls.len());
+        println!(
+            "{what:<18}{seconds:>7.1} {rate:>8.2} {half:>10.0} ms {most:>4.0} ms {calls:>6} {p50:>6.1} {p99:>6.1} {max:>6.1} ms"
+        );
+    };
+    line("nothing attacks", quiet);
+    line("attacked", &under);
+    let rows: BTreeSet<&str> = verdicts.iter().map(|verdict| verdict.row).collect();
+    for row in rows {
+        let of_row = counts.of_cases(|number| verdicts.get(number).is_some_and(|verdict| verdict.row == row));
+        line(&cut(row, 16), &of_row);
+    }
+    let goal = |name: &str, value: f64, holds: bool| {
+        println!("goal: {name}: {value:.2} x, {}", if holds { "holds" } else { "missed" });
+    };
+    let finished = under.rate() / quiet.rate().max(0.001);
+    goal("lives finished while attacked, of those without, at least 0.8", finished, finished >= 0.8);
+    let slower = under.call(0.99) / quiet.call(0.99).max(0.1);
+    goal("p99 of others' calls while attacked, to that without, at most 1.5", slower, slower <= 1.5);
+}
+
 impl Verdict {
     fn line(&self) -> String {
         let (word, ended) = match &self.ended {
             Ok(ended) => ("holds", ended),
             Err(error) => ("WRONG", error),
         };
-        let Self { name, row, seconds, lives, .. } = self;
-        format!("{word} {seconds:>5.1} s {lives:>3} lives  {name}  [{row}]  {}", cut(ended, 110))
+        let Self { name, row, seconds, lives, calls: (half, most), .. } = self;
+        format!(
+            "{word} {seconds:>5.1} s {lives:>3} lives, calls {half:>3.0} to {most:>3.0} ms  {name}  [{row}]  {}",
+            cut(ended, 110)
+        )
     }
 }

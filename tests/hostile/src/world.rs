@@ -1,11 +1,13 @@
 //! Service, simulators and the hostile far side; how one misbehaviour is lived through, and how its traces are cleared.
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use canary::Canaries;
-use scenarios::{Answer, Http, Options, Patience, Stack, for_tests, pause, until};
+use scenarios::{Answer, Http, Options, Patience, Stack, for_tests, pause, stopwatch, until};
 use serde_json::{Value, json};
 
 use crate::canary::{ACCESS, LOGIN, planted, scan_far};
@@ -19,7 +21,9 @@ pub(crate) struct World {
     /// Of `misbehave`, with a wall time that a case can wait for.
     pub(crate) digest: String,
     /// Bytes of the log that were looked through.
-    log_read: Cell<usize>,
+    log_read: Cell<u64>,
+    /// What was asked for last, again and again.
+    asked: RefCell<String>,
     number: Cell<u32>,
     /// Backends of the case that runs, and its instances.
     backends: RefCell<Vec<String>>,
@@ -60,6 +64,7 @@ impl World {
             canaries: planted(),
             digest: String::new(),
             log_read: Cell::new(0),
+            asked: RefCell::new("/healthz".into()),
             number: Cell::new(0),
             backends: RefCell::default(),
             instances: RefCell::default(),
@@ -249,6 +254,7 @@ impl World {
     /// All that a flow tells, once it ended or rests.
     pub(crate) async fn rested(&self, flow: &str) -> Result<String> {
         let path = format!("/v1/flows/{flow}");
+        self.asked.replace(path.clone());
         until(&format!("flow {flow} to end or rest"), Duration::from_secs(40), async || {
             let flow = self.get(&path).await?.ok()?;
             let rests = !matches!(flow["phase"].as_str(), Some("forward" | "backward"));
@@ -260,24 +266,27 @@ impl World {
     /// The first line of the log that is like this, from the end of the case before on.
     pub(crate) async fn logged(&self, is: impl Fn(&str) -> bool) -> Result<String> {
         until("a line of the log", Duration::from_secs(20), async || {
-            let log = std::fs::read(self.log())?;
-            let new = String::from_utf8_lossy(log.get(self.log_read.get()..).unwrap_or_default()).into_owned();
-            Ok(new.lines().find(|line| is(line)).map(str::to_owned))
+            let new = self.new_log()?;
+            Ok(String::from_utf8_lossy(&new).lines().find(|line| is(line)).map(str::to_owned))
         })
         .await
     }
 
-    pub(crate) fn log(&self) -> std::path::PathBuf {
-        self.stack.folder.path().join("service.log")
+    /// What came since it was looked through.
+    fn new_log(&self) -> Result<Vec<u8>> {
+        let mut log = File::open(self.stack.folder.path().join("service.log"))?;
+        log.seek(SeekFrom::Start(self.log_read.get()))?;
+        let mut new = Vec::new();
+        log.read_to_end(&mut new)?;
+        Ok(new)
     }
 
     /// Looks through what the case left in the log: secrets, a host that panicked, a line that is no record of the host's.
     pub(crate) fn read_log(&self) -> Result<()> {
-        let log = std::fs::read(self.log())?;
-        let new = log.get(self.log_read.get()..).unwrap_or_default();
-        self.canaries.scan("the log", new);
-        self.log_read.set(log.len());
-        for line in String::from_utf8_lossy(new).lines().filter(|line| !line.is_empty()) {
+        let new = self.new_log()?;
+        self.canaries.scan("the log", &new);
+        self.log_read.set(self.log_read.get() + new.len() as u64);
+        for line in String::from_utf8_lossy(&new).lines().filter(|line| !line.is_empty()) {
             let record: Value =
                 serde_json::from_str(line).with_context(|| format!("no record of the host's: {line}"))?;
             ensure!(record["timestamp"].is_string() && record["target"].is_string(), "a forged record: {line}");
@@ -439,6 +448,16 @@ impl World {
 
     pub(crate) async fn rest(&self, time: Duration) {
         pause(time).await;
+    }
+
+    /// Asks for a flow, as often as while a case runs: what the asking costs others, it costs them at all times.
+    pub(crate) async fn ask_on(&self, time: Duration) -> Result<()> {
+        let (seconds, path) = (stopwatch(), self.asked.borrow().clone());
+        until("nothing but time", time * 2, async || {
+            self.get(&path).await?;
+            Ok((seconds() > time.as_secs_f64()).then_some(()))
+        })
+        .await
     }
 
     /// Resident memory of the service. Unit: KiB.

@@ -83,6 +83,11 @@ impl Http {
         self
     }
 
+    /// The same origin, looked through in the same way, over connections of its own: for another thread.
+    pub fn apart(&self) -> Result<Self> {
+        Ok(Self { headers: self.headers.clone(), ..Self::to(self.base.clone())?.watched(self.canaries.clone()) })
+    }
+
     /// Every answer is looked through for these.
     #[must_use]
     pub(crate) fn watched(self, canaries: Arc<Canaries>) -> Self {
