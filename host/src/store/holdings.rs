@@ -21,6 +21,13 @@ pub struct HoldingFilter {
     pub instance: Option<InstanceId>,
 }
 
+/// Those of one project, or all.
+macro_rules! of_project {
+    () => {
+        "SELECT h.* FROM holding h LEFT JOIN instance i ON i.public_id = h.instance WHERE (?1 IS NULL OR i.project = ?1)"
+    };
+}
+
 /// A holding and the revision that its undo runs on.
 #[derive(Debug, Clone)]
 pub struct Undone {
@@ -72,17 +79,20 @@ impl Store {
     /// Oldest first.
     pub async fn holdings(&self, filter: HoldingFilter) -> Result<Vec<Holding>> {
         self.read(move |db| {
-            all(
-                db,
-                "SELECT h.* FROM holding h LEFT JOIN instance i ON i.public_id = h.instance
-                 WHERE (?1 IS NULL OR i.project = ?1) AND (?2 IS NULL OR h.instance = ?2) ORDER BY h.id",
-                params![filter.project.as_ref().map(Name::as_str), filter.instance.map(|id| id.to_string())],
-                read_holding,
-            )
+            let HoldingFilter { project, instance } = filter;
+            let (project, instance) = (project.as_ref().map(Name::as_str), instance.map(|id| id.to_string()));
+            match instance {
+                Some(instance) => all(db, OF_INSTANCE, params![project, instance], read_holding),
+                None => all(db, OF_ALL, params![project], read_holding),
+            }
         })
         .await
     }
 }
+
+/// Not one query with "or all": that would read every holding there is for the few of one instance.
+const OF_INSTANCE: &str = concat!(of_project!(), " AND h.instance = ?2 ORDER BY h.id");
+const OF_ALL: &str = concat!(of_project!(), " ORDER BY h.id");
 
 impl Store {
     /// The ledger: the worst first, of each kind the oldest first.
@@ -323,4 +333,22 @@ fn read_holding(row: &Row<'_>) -> Result<Holding> {
         off_at: row.get("off_at")?,
         owed_at: row.get("owed_at")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_holdings_of_one_instance_are_found_without_a_look_at_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let query = format!("EXPLAIN QUERY PLAN {OF_INSTANCE}");
+        let plan = store
+            .read(move |db| all(db, &query, params![None::<String>, "one"], |row| Ok(row.get::<_, String>("detail")?)));
+        let plan = plan.await.unwrap().join("; ");
+        assert!(plan.contains("SEARCH h USING INDEX holding_instance"), "{plan}");
+    }
 }
