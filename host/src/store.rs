@@ -34,15 +34,16 @@ mod secrets;
 mod sessions;
 mod site;
 mod sweeps;
+mod told;
 mod trials;
 mod trouble;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 
 pub use backends::{Bind, WriteRevision, Written};
 pub use backup::{HandOut, Restored, Snapshot, restored};
@@ -69,12 +70,14 @@ pub use secrets::{PutSecret, PutToken, RemoveSecret, RemoveToken, Token};
 pub use sessions::PutSession;
 pub use site::SCHEMA;
 pub use sweeps::EndLook;
+pub use told::{Wakes, Watch, Woken};
 pub use trials::{Activate, BREAKS, Promote, RollBack};
 pub use trouble::Trouble;
 pub use writer::{Lane, Operation};
 
 use crate::model::FlowId;
 use crate::seal::Masters;
+use told::Told;
 
 /// What a write or a read can say beside its answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -123,8 +126,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Store {
     writer: writer::Writer,
     readers: Arc<reader::Readers>,
-    awake: Arc<Awake>,
-    changes: broadcast::Sender<FlowId>,
+    told: Arc<Told>,
     key: sealing::Key,
     /// None: the master key was given.
     key_file: Option<PathBuf>,
@@ -148,14 +150,14 @@ impl Store {
         site::prepare(&mut connection)?;
         let key_file = masters.given.is_none().then(|| masters.file.clone());
         let key = sealing::open(&mut connection, masters)?;
+        let told = Arc::<Told>::default();
         Ok(Self {
             readers: Arc::new(reader::Readers::new(path)),
-            writer: writer::Writer::spawn(connection, key.clone()),
+            writer: writer::Writer::spawn(connection, key.clone(), told.clone()),
+            told,
             key,
             key_file,
             rotating: Arc::default(),
-            awake: Arc::default(),
-            changes: broadcast::channel(1024).0,
             snapshot: Arc::new(Mutex::new(folder.join("snapshot.db"))),
         })
     }
@@ -163,25 +165,7 @@ impl Store {
     /// Applies one operation and answers when it is durable. Once it is, the runner and those who watch are told, also when the caller
     /// is dropped meanwhile.
     pub async fn write<O: Operation>(&self, lane: Lane, operation: O) -> Result<O::Answer> {
-        let (touched, wakes, only) = (operation.flow(), operation.wakes_flows(), operation.wakes_only());
-        let (awake, changes) = (self.awake.clone(), self.changes.clone());
-        let told = Box::new(move || {
-            if wakes {
-                awake.add(only);
-            }
-            if let Some(flow) = touched {
-                tell(&changes, flow);
-            }
-        });
-        self.writer.write(lane, operation, told).await
-    }
-
-    /// Tells those who watch; and the runner, when other flows are due by it.
-    fn flow_moved(&self, flow: FlowId, wakes_others: bool) {
-        if wakes_others {
-            self.awake.add(None);
-        }
-        tell(&self.changes, flow);
+        self.writer.write(lane, operation).await
     }
 
     /// Reads on a connection of its own: sees what was durable when it began.
@@ -198,105 +182,31 @@ impl Store {
 
     /// Returns after a write by which a flow may be due. For the runner alone.
     pub async fn flows_woke(&self) {
-        self.awake.bell.notified().await;
+        self.told.bell().await;
     }
 
     /// This flow may be due, as after a write. For the runner alone.
     pub fn wake(&self, flow: FlowId) {
-        self.awake.add(Some(flow));
+        self.told.wake(Wakes::Only(flow));
     }
 
     /// Which flows those are since this was asked last. For the runner alone.
     pub fn take_woken(&self) -> Woken {
-        std::mem::take(&mut *self.awake.lock())
+        self.told.take_woken()
     }
 
-    /// The flows that change from now on.
+    /// Tells when this flow changes from now on.
+    pub fn watch_flow(&self, flow: FlowId) -> Watch {
+        self.told.watch(flow)
+    }
+
+    /// The flows that change from now on, all of them.
     pub fn watch_flows(&self) -> broadcast::Receiver<FlowId> {
-        self.changes.subscribe()
+        self.told.watch_all()
     }
 
     /// How many commits the writer made since it was opened.
     pub fn commits(&self) -> u64 {
         self.writer.commits()
-    }
-}
-
-fn tell(changes: &broadcast::Sender<FlowId>, flow: FlowId) {
-    if changes.receiver_count() > 0 {
-        // The last who listened may just have gone.
-        changes.send(flow).ok();
-    }
-}
-
-/// Flows that are named until the runner asks, at most.
-const NAMED: usize = 16_384;
-
-/// Flows that may be due.
-#[derive(Debug, Default)]
-pub struct Woken {
-    pub flows: Vec<FlowId>,
-    /// Others too: whichever the store says.
-    pub others: bool,
-}
-
-#[derive(Default)]
-struct Awake {
-    woken: Mutex<Woken>,
-    bell: Notify,
-}
-
-impl Awake {
-    fn lock(&self) -> MutexGuard<'_, Woken> {
-        // A list of names stays whole whoever panics.
-        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// None: whichever.
-    fn add(&self, flow: Option<FlowId>) {
-        let mut woken = self.lock();
-        match flow {
-            Some(flow) if woken.flows.len() < NAMED => woken.flows.push(flow),
-            _ => woken.others = true,
-        }
-        drop(woken);
-        self.bell.notify_one();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt as _;
-
-    use super::*;
-
-    /// A flow is due by it.
-    struct Wake(FlowId);
-
-    impl Operation for Wake {
-        type Answer = ();
-
-        fn apply(&self, _: &Connection) -> Result<()> {
-            Ok(())
-        }
-
-        fn flow(&self) -> Option<FlowId> {
-            Some(self.0)
-        }
-
-        fn wakes_only(&self) -> Option<FlowId> {
-            Some(self.0)
-        }
-    }
-
-    #[tokio::test]
-    async fn the_runner_is_told_of_a_write_whose_caller_went_away() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let flow = FlowId::fresh();
-        // It is queued, and nobody waits for its answer.
-        store.write(Lane::Interactive, Wake(flow)).now_or_never();
-        store.flows_woke().await;
-        assert_eq!(store.take_woken().flows, [flow]);
     }
 }

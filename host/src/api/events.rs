@@ -9,8 +9,6 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use serde::Serialize;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,7 +20,7 @@ use super::error::{Problem, Result};
 use super::flows::of_caller;
 use super::time;
 use crate::model::{Direction, Event, EventKind, Evidence, Exchange, FlowId};
-use crate::store;
+use crate::store::{self, Watch};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(follow))
@@ -86,7 +84,7 @@ async fn follow(
     headers: HeaderMap,
 ) -> Result<Response> {
     // Subscribed before the first read, so that nothing falls between.
-    let changes = app.store().watch_flows();
+    let changes = app.store().watch_flow(id);
     let flow = of_caller(&app, &caller, id).await?;
     let after = match text(&headers, "last-event-id")? {
         None => 0,
@@ -105,7 +103,7 @@ struct Timeline {
     id: FlowId,
     /// The number of the last event that was read.
     after: i64,
-    changes: Receiver<FlowId>,
+    changes: Watch,
     /// Read, not yet sent.
     read: VecDeque<Event>,
     /// The flow ran when it was read last.
@@ -147,18 +145,10 @@ impl Timeline {
 
     /// False when the service ends.
     async fn changed(&mut self) -> bool {
-        loop {
-            tokio::select! {
-                change = self.changes.recv() => match change {
-                    Ok(flow) if flow == self.id => return true,
-                    Ok(_) => {}
-                    // Some were missed: ours may be among them.
-                    Err(RecvError::Lagged(_)) => return true,
-                    Err(RecvError::Closed) => return false,
-                },
-                // Its sender gone means the same.
-                _ = self.app.stop.wait_for(|stop| *stop) => return false,
-            }
+        tokio::select! {
+            () = self.changes.changed() => true,
+            // Its sender gone means the same.
+            _ = self.app.stop.wait_for(|stop| *stop) => false,
         }
     }
 }

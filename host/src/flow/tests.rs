@@ -344,7 +344,7 @@ async fn a_delete_during_a_create_waits_for_it_to_turn_round_and_end() {
         first(&bench.book(), &bench.site, kind, (name("default"), id), state, bench.clock.now());
     let (delete, cancelled) = (flow.id, event.clone());
     let operation = DeleteInstance { instance: id, flow, event, cancelled, effects };
-    assert_eq!(bench.store.write(Lane::Interactive, operation.clone()).await.unwrap(), Deleting::Started);
+    assert_eq!(bench.store.write(Lane::Interactive, operation.clone()).await.unwrap(), Deleting::Cancelling);
     assert_eq!(bench.store.write(Lane::Interactive, operation).await.unwrap(), Deleting::Already(delete));
     let turned = bench.until(create, ended).await;
     assert_eq!(turned.position.phase, Phase::Reverted);

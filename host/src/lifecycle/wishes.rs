@@ -108,7 +108,7 @@ impl Lifecycle {
             .write(Lane::Interactive, DeleteInstance { instance: id, flow, event, cancelled, effects })
             .await?
         {
-            Deleting::Started => Ok(flow_id),
+            Deleting::Started | Deleting::Cancelling => Ok(flow_id),
             Deleting::Already(flow) => Ok(flow),
         }
     }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::effects::{self, Effect};
-use super::{Operation, Result, flows};
+use super::{Operation, Result, Wakes, flows};
 use crate::model::{Event, Flow, FlowId};
 
 /// The flow as it stands, its first line and what its first task may take. One transaction.
@@ -29,7 +29,7 @@ impl Operation for BeginFlow {
         Some(self.flow.id)
     }
 
-    fn wakes_only(&self) -> Option<FlowId> {
-        Some(self.flow.id)
+    fn wakes(&self, (): &()) -> Wakes {
+        Wakes::Only(self.flow.id)
     }
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::flows::{flow_columns, read_flow};
 use super::pauses::{self, stopped};
 use super::rows::{all, from_text, from_text_or_null, to_json};
-use super::{Lane, Operation, Result, Store};
+use super::{Lane, Operation, Result, Store, Wakes};
 use crate::model::{Flow, FlowId, Millis, Name};
 use crate::switch::{Guard, guarded};
 
@@ -83,8 +83,8 @@ impl Operation for Hasten {
         Ok(())
     }
 
-    fn wakes_flows(&self) -> bool {
-        true
+    fn wakes(&self, (): &()) -> Wakes {
+        Wakes::Any
     }
 }
 

@@ -6,7 +6,7 @@ use super::effects::{self, Effect};
 use super::pauses::{self, paused, stopped};
 use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
 use super::sealing::{self, opened, sealed};
-use super::{Error, Lane, Operation, Result, Store, trials};
+use super::{Error, Lane, Operation, Result, Store, Wakes, trials};
 use crate::model::{Event, Fault, Flow, FlowId, InstanceId, Millis, Name, Position, Progress, RevisionId};
 use crate::switch::{Guard, guarded};
 
@@ -329,7 +329,9 @@ impl Store {
     pub(crate) async fn transit(&self, transition: Transition) -> Result<Moved> {
         let (flow, texts) = (transition.flow, self.key.during(|| Texts::of(&transition))?);
         let moved = self.write(Lane::Flow, Box::new(Transit(transition, texts))).await?;
-        self.flow_moved(flow, moved.wakes_others);
+        // Here and not by the writer: the runner knows of it first.
+        self.told.wake(if moved.wakes_others { Wakes::Any } else { Wakes::Nobody });
+        self.told.changed(flow);
         Ok(moved)
     }
 }

@@ -8,7 +8,7 @@ use super::idempotency::{Once, once};
 use super::quotas::{self, is_full};
 use super::rows::{all, from_json, from_text, one, to_json};
 use super::sealing::{self, opened, sealed};
-use super::{Error, Operation, Result, Store};
+use super::{Error, Operation, Result, Store, Wakes};
 use super::{flows, holdings};
 use crate::model::{Event, Flow, FlowId, Instance, InstanceId, InstanceState, Millis, Name, Order};
 use crate::switch::{Guard, Switch, guarded, holds};
@@ -75,8 +75,8 @@ impl Operation for CreateInstance {
         Some(self.flow.id)
     }
 
-    fn wakes_only(&self) -> Option<FlowId> {
-        Some(self.flow.id)
+    fn wakes(&self, _: &Created) -> Wakes {
+        Wakes::Only(self.flow.id)
     }
 }
 
@@ -95,6 +95,8 @@ pub struct DeleteInstance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleting {
     Started,
+    /// The same, and a flow that still ran was cancelled.
+    Cancelling,
     /// A delete is under way.
     Already(FlowId),
 }
@@ -114,7 +116,8 @@ impl Operation for DeleteInstance {
         if state == InstanceState::Deleting && holds(Switch::Guard(Guard::DeletedOnce)) {
             return Ok(Deleting::Already(before));
         }
-        let runs = cancel(db, before, &self.cancelled)? && holds(Switch::Guard(Guard::Follows));
+        let cancelled = cancel(db, before, &self.cancelled)?;
+        let runs = cancelled && holds(Switch::Guard(Guard::Follows));
         let flow = Flow { follows: runs.then_some(before), wake: (!runs).then_some(at), ..self.flow.clone() };
         flows::insert(db, &flow, &self.event)?;
         for effect in &self.effects {
@@ -122,11 +125,19 @@ impl Operation for DeleteInstance {
         }
         db.prepare_cached("UPDATE instance SET state = 'deleting', flow = ?2, updated_at = ?3 WHERE public_id = ?1")?
             .execute(params![id, flow.id.to_string(), at])?;
-        Ok(Deleting::Started)
+        Ok(if cancelled { Deleting::Cancelling } else { Deleting::Started })
     }
 
     fn flow(&self) -> Option<FlowId> {
         Some(self.flow.id)
+    }
+
+    fn wakes(&self, answer: &Deleting) -> Wakes {
+        match answer {
+            Deleting::Started => Wakes::Only(self.flow.id),
+            Deleting::Cancelling => Wakes::Any,
+            Deleting::Already(_) => Wakes::Nobody,
+        }
     }
 }
 
@@ -206,8 +217,8 @@ impl Operation for StartFlow {
         Some(self.flow.id)
     }
 
-    fn wakes_only(&self) -> Option<FlowId> {
-        Some(self.flow.id)
+    fn wakes(&self, _: &Started) -> Wakes {
+        Wakes::Only(self.flow.id)
     }
 }
 

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::rows::one;
-use super::{Error, Operation, Result, Store, audit, flows};
+use super::{Error, Operation, Result, Store, Wakes, audit, flows};
 use crate::model::{By, Event, FlowId, Millis, Name, Paused};
 
 /// Whether somebody stopped a row of `flow`. One that is cancelled turns round without a call, also where its plugin is stopped.
@@ -142,8 +142,8 @@ impl Operation for Resume {
         self.stop.flow()
     }
 
-    fn wakes_flows(&self) -> bool {
-        true
+    fn wakes(&self, (): &()) -> Wakes {
+        Wakes::Any
     }
 }
 
@@ -184,8 +184,8 @@ impl Operation for Thaw {
         audit::note(db, &self.by, "unfreeze", "everything", self.at)
     }
 
-    fn wakes_flows(&self) -> bool {
-        true
+    fn wakes(&self, (): &()) -> Wakes {
+        Wakes::Any
     }
 }
 

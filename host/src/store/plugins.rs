@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::pauses::{self, paused};
 use super::rows::{all, from_text, one};
-use super::{Error, Operation, Result, Store, audit, flows};
+use super::{Error, Operation, Result, Store, Wakes, audit, flows};
 use crate::model::{By, Digest, Event, Floor, FlowId, Millis, Name, PluginStop, RevisionId, Stopped};
 
 /// Calls it no more until [`LetGoOn`]. Repeatable: the first reason stays.
@@ -75,8 +75,8 @@ impl Operation for LetGoOn {
         audit::note(db, &self.by, verb, &digest, self.at)
     }
 
-    fn wakes_flows(&self) -> bool {
-        true
+    fn wakes(&self, (): &()) -> Wakes {
+        Wakes::Any
     }
 }
 

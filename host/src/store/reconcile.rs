@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::backup::NOT_COMPARED;
 use super::rows::one;
-use super::{Error, Operation, Result, Store, audit, holdings, pauses};
+use super::{Error, Operation, Result, Store, Wakes, audit, holdings, pauses};
 use crate::model::{By, HoldingId, InstanceId, Millis, Name, OrphanId};
 
 /// Left alone and remembered, until a person says otherwise.
@@ -190,8 +190,8 @@ impl Operation for EndReconcile {
         audit::note(db, &self.by, "reconcile.done", "everything", self.at)
     }
 
-    fn wakes_flows(&self) -> bool {
-        true
+    fn wakes(&self, (): &()) -> Wakes {
+        Wakes::Any
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::sealing::Key;
+use super::told::{Told, Wakes};
 use super::{Error, Result};
 use crate::model::FlowId;
 
@@ -37,14 +38,9 @@ pub trait Operation: Send + 'static {
         None
     }
 
-    /// Whether a flow may be due by it.
-    fn wakes_flows(&self) -> bool {
-        self.flow().is_some()
-    }
-
-    /// The one flow that may be due by it; none: whichever.
-    fn wakes_only(&self) -> Option<FlowId> {
-        None
+    /// Which flows may be due by it, once it was answered so.
+    fn wakes(&self, _answer: &Self::Answer) -> Wakes {
+        if self.flow().is_some() { Wakes::Any } else { Wakes::Nobody }
     }
 
     /// Where a test may let the process die: whose step it is, and which. None: it moves no flow.
@@ -66,12 +62,8 @@ impl<O: Operation> Operation for Box<O> {
         (**self).flow()
     }
 
-    fn wakes_flows(&self) -> bool {
-        (**self).wakes_flows()
-    }
-
-    fn wakes_only(&self) -> Option<FlowId> {
-        (**self).wakes_only()
+    fn wakes(&self, answer: &Self::Answer) -> Wakes {
+        (**self).wakes(answer)
     }
 
     #[cfg(feature = "failpoints")]
@@ -92,6 +84,7 @@ pub(super) struct Writer(Arc<Held>);
 
 struct Held {
     queue: Arc<Queue>,
+    told: Arc<Told>,
 }
 
 #[derive(Default)]
@@ -131,24 +124,22 @@ struct Waiting<O: Operation> {
     result: Option<Result<O::Answer>>,
     answer: oneshot::Sender<Result<O::Answer>>,
     /// Whom else a commit concerns, whether or not the caller is still there.
-    told: Told,
+    told: Arc<Told>,
 }
-
-type Told = Box<dyn FnOnce() + Send>;
 
 impl Writer {
     /// Seals and opens with this key.
-    pub(super) fn spawn(db: Connection, key: Key) -> Self {
+    pub(super) fn spawn(db: Connection, key: Key, told: Arc<Told>) -> Self {
         let queue = Arc::new(Queue::default());
         let of_thread = queue.clone();
         let runtime = Handle::try_current().ok();
         std::thread::spawn(move || key.during(|| of_thread.run(&db, runtime.as_ref())));
-        Self(Arc::new(Held { queue }))
+        Self(Arc::new(Held { queue, told }))
     }
 
-    /// `told` runs once it is committed, before the answer.
-    pub(super) async fn write<O: Operation>(&self, lane: Lane, operation: O, told: Told) -> Result<O::Answer> {
+    pub(super) async fn write<O: Operation>(&self, lane: Lane, operation: O) -> Result<O::Answer> {
         let (answer, answered) = oneshot::channel();
+        let told = self.0.told.clone();
         self.0.queue.push(lane, Box::new(Waiting { operation, result: None, answer, told }));
         answered.await.unwrap_or(Err(Error::Closed))
     }
@@ -275,8 +266,8 @@ impl<O: Operation> Job for Waiting<O> {
             (Ok(()), None) => Err(Error::Closed),
             (Err(error), _) => Err(error.clone()),
         };
-        if result.is_ok() {
-            (self.told)();
+        if let Ok(answer) = &result {
+            self.told.committed(&self.operation, answer);
         }
         // The caller may have gone; what is committed stays committed.
         self.answer.send(result).ok();
@@ -351,7 +342,7 @@ mod tests {
         let (mut batch, mut answers): (Vec<Box<dyn Job>>, Vec<_>) = (Vec::new(), Vec::new());
         for operation in [Note(1, false), Note(2, true), Note(3, false)] {
             let (answer, answered) = oneshot::channel();
-            batch.push(Box::new(Waiting { operation, result: None, answer, told: Box::new(|| ()) }));
+            batch.push(Box::new(Waiting { operation, result: None, answer, told: Arc::default() }));
             answers.push(answered);
         }
         let committed = commit(&db, &mut batch);
