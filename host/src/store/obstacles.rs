@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::params;
 
 use super::pauses::stopped;
-use super::rows::{all, from_text, one};
+use super::rows::{all, from_text, one, to_json};
 use super::{Result, Standing, Store, breakers, flows, pauses, plugins};
 use crate::model::{Broken, Flow, FlowId, Millis, Name, Paused, Stopped};
 
@@ -36,15 +36,14 @@ pub struct Ahead {
 impl Store {
     pub async fn obstacles(&self, of: &[Flow]) -> Result<Obstacles> {
         let in_line: Vec<_> = of.iter().filter(|flow| flow.exclusive.is_some()).map(|flow| flow.id).collect();
-        let calling: Vec<_> = of.iter().filter(|flow| flow.backend.is_some()).map(|flow| flow.id).collect();
+        let calling = to_json(&of.iter().filter(|flow| flow.backend.is_some()).map(|flow| flow.id).collect::<Vec<_>>())?;
         let following: Vec<_> = of.iter().filter_map(|flow| Some((flow.id, flow.follows?))).collect();
-        let standing = self.standing().await?;
         self.read(move |db| {
             let paused =
                 all(db, "SELECT name, paused_at, paused_why FROM backend WHERE paused_at IS NOT NULL", [], |row| {
                     Ok((from_text(row, "name")?, pauses::read(row)?))
                 })?;
-            let mut found = Obstacles { standing, ..Obstacles::default() };
+            let mut found = Obstacles { standing: pauses::standing(db)?, ..Obstacles::default() };
             found.paused = paused.into_iter().filter_map(|(name, paused)| Some((name, paused?))).collect();
             for id in in_line {
                 let ahead = one(
@@ -57,18 +56,16 @@ impl Store {
                 )?;
                 found.ahead.extend(ahead.map(|ahead| (id, ahead)));
             }
-            for id in calling {
-                let query =
-                    "SELECT p.* FROM flow f JOIN revision r ON r.id = f.calls JOIN plugin p ON p.digest = r.digest
-                             WHERE f.public_id = ?1";
-                let broken = "SELECT k.* FROM flow f JOIN revision r ON r.id = f.calls
-                              JOIN breaker k ON k.backend = r.backend AND k.digest = r.digest
-                              WHERE f.public_id = ?1 AND k.until IS NOT NULL";
-                found.broken.extend(one(db, broken, params![id.to_string()], breakers::read)?.map(|by| (id, by)));
-                found
-                    .stopped
-                    .extend(one(db, query, params![id.to_string()], plugins::read_stopped)?.map(|by| (id, by)));
-            }
+            let broken = "SELECT f.public_id AS flow, k.* FROM flow f JOIN revision r ON r.id = f.calls
+                          JOIN breaker k ON k.backend = r.backend AND k.digest = r.digest
+                          WHERE f.public_id IN (SELECT value FROM json_each(?1)) AND k.until IS NOT NULL";
+            let broken = all(db, broken, params![calling], |row| Ok((from_text(row, "flow")?, breakers::read(row)?)))?;
+            found.broken.extend(broken);
+            let stopped = "SELECT f.public_id AS flow, p.* FROM flow f JOIN revision r ON r.id = f.calls
+                           JOIN plugin p ON p.digest = r.digest WHERE f.public_id IN (SELECT value FROM json_each(?1))";
+            let stopped =
+                all(db, stopped, params![calling], |row| Ok((from_text(row, "flow")?, plugins::read_stopped(row)?)))?;
+            found.stopped.extend(stopped);
             for (id, before) in following {
                 let query = concat!("SELECT ", flows::flow_columns!(), " FROM flow WHERE public_id = ?1");
                 let before = one(db, query, params![before.to_string()], flows::read_flow)?;

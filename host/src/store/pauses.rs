@@ -206,17 +206,16 @@ impl Standing {
 
 impl Store {
     pub async fn standing(&self) -> Result<Standing> {
-        self.read(|db| {
-            let row = one(db, "SELECT frozen_at, frozen_why, restored_at FROM site", [], |row| {
-                let frozen: Option<Millis> = row.get("frozen_at")?;
-                let why: Option<String> = row.get("frozen_why")?;
-                let frozen = frozen.map(|at| Paused { at, why: why.unwrap_or_default() });
-                Ok(Standing { frozen, restored_at: row.get("restored_at")? })
-            })?;
-            Ok(row.unwrap_or_default())
-        })
-        .await
+        self.read(standing).await
     }
+}
+
+pub(super) fn standing(db: &Connection) -> Result<Standing> {
+    let row = one(db, "SELECT frozen_at, frozen_why, restored_at FROM site", [], |row| {
+        let frozen = paused(row.get("frozen_at")?, row.get("frozen_why")?);
+        Ok(Standing { frozen, restored_at: row.get("restored_at")? })
+    })?;
+    Ok(row.unwrap_or_default())
 }
 
 impl Stop {
