@@ -168,13 +168,24 @@ impl Store {
         self.writer.write(lane, operation).await
     }
 
-    /// Reads on a connection of its own: sees what was durable when it began.
+    /// Reads a few rows by their keys, on the caller's own thread: handing the question to another thread and the answer back takes longer than
+    /// finding it. Sees what was durable when it began.
+    pub(crate) fn read_here<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.key.during(|| self.readers.with(query))
+    }
+
+    /// The same for what may read many rows, on a thread that nothing else waits for.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let turn = self.readers.turn().await;
         let (readers, key) = (self.readers.clone(), self.key.clone());
-        match tokio::task::spawn_blocking(move || key.during(|| readers.with(query))).await {
+        let read = move || {
+            let _turn = turn;
+            key.during(|| readers.with(query))
+        };
+        match tokio::task::spawn_blocking(read).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::Closed),
         }

@@ -48,7 +48,7 @@ pub fn token_hash(text: &str) -> Vec<u8> {
 
 /// Refuses an address that others reach, while nobody could be told from anybody.
 pub async fn may_listen(store: &Store, config: &Config) -> anyhow::Result<bool> {
-    let credentials = !store.tokens().await?.is_empty();
+    let credentials = store.has_tokens().await?;
     if !credentials && !config.listen.ip().is_loopback() {
         anyhow::bail!(
             "without credentials this listens on loopback only, and {} is not: start on 127.0.0.1, make an operator token with `moganite token create`, then listen there",
@@ -128,7 +128,7 @@ async fn with_token(app: &App, text: &str) -> Result<(String, ProjectRole, Proje
 
 async fn without_token(app: &App, headers: &HeaderMap) -> Result<(String, ProjectRole, Project)> {
     // The listener was checked at start; the last token may have gone since.
-    if !app.config.listen.ip().is_loopback() || !app.store().tokens().await?.is_empty() {
+    if !app.config.listen.ip().is_loopback() || app.store().has_tokens().await? {
         return Err(Problem::new("no-token", "the request carries no token"));
     }
     from_this_machine(headers, &app.config)?;

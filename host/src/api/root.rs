@@ -51,7 +51,7 @@ async fn held_back(app: &App) -> Result<Option<String>> {
 /// What answers here, and as what you are known to it.
 #[utoipa::path(get, path = "/v1", tag = "service", responses((status = 200, body = About)))]
 async fn about(Reader(caller): Reader, State(app): State<App>) -> Result<Json<About>> {
-    let tokens = !app.store().tokens().await?.is_empty();
+    let tokens = app.store().has_tokens().await?;
     Ok(Json(About {
         name: "moganite",
         version: env!("CARGO_PKG_VERSION"),

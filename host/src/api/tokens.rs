@@ -70,7 +70,7 @@ async fn create(
     _: Key,
     Body(new): Body<NewToken>,
 ) -> Result<(StatusCode, Json<MadeToken>)> {
-    if new.role != ProjectRole::Operator && app.store().tokens().await?.is_empty() {
+    if new.role != ProjectRole::Operator && !app.store().has_tokens().await? {
         return Err(Problem::new(
             "first-token-operator",
             "there is no token yet: from this one on every request would need one",

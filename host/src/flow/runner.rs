@@ -164,7 +164,8 @@ impl Runner {
     async fn start(&self, claimed: Vec<Claimed>) -> store::Result<()> {
         let inner = &self.0;
         let now = inner.clock.now();
-        let found = inner.store.flows_now(claimed.iter().map(|(id, _)| *id).collect(), now).await;
+        let ids: Vec<_> = claimed.iter().map(|(id, _)| *id).collect();
+        let found = inner.store.flows_now(&ids, now).await;
         let failed = found.as_ref().err().cloned();
         let found = found.unwrap_or_default().into_iter();
         let mut found: HashMap<FlowId, (Flow, bool, Option<i64>)> = found.map(|found| (found.0.id, found)).collect();

@@ -152,21 +152,13 @@ pub struct Written {
 
 impl Store {
     pub async fn revision(&self, id: RevisionId) -> Result<Option<Revision>> {
-        self.read(move |db| one(db, "SELECT * FROM revision WHERE id = ?1", params![id.0], read_revision)).await
+        self.read_here(|db| one(db, "SELECT * FROM revision WHERE id = ?1", params![id.0], read_revision))
     }
 
     /// The one that the backend's next operation will use.
     pub async fn newest_revision(&self, backend: &Name) -> Result<Option<Revision>> {
-        let name = backend.clone();
-        self.read(move |db| {
-            one(
-                db,
-                "SELECT r.* FROM backend b JOIN revision r ON r.id = b.revision WHERE b.name = ?1",
-                params![name.as_str()],
-                read_revision,
-            )
-        })
-        .await
+        let query = "SELECT r.* FROM backend b JOIN revision r ON r.id = b.revision WHERE b.name = ?1";
+        self.read_here(|db| one(db, query, params![backend.as_str()], read_revision))
     }
 
     pub async fn backends(&self) -> Result<Vec<Backend>> {

@@ -55,11 +55,9 @@ impl Operation for Remove {
 
 impl Store {
     pub async fn flavor(&self, name: &Name) -> Result<Option<Flavor>> {
-        let name = name.clone();
-        self.read(move |db| {
+        self.read_here(|db| {
             one(db, "SELECT body FROM flavor WHERE name = ?1", params![name.as_str()], |row| from_json(row, "body"))
         })
-        .await
     }
 
     pub async fn flavors(&self) -> Result<Vec<Flavor>> {
@@ -67,11 +65,9 @@ impl Store {
     }
 
     pub async fn image(&self, name: &Name) -> Result<Option<Image>> {
-        let name = name.clone();
-        self.read(move |db| {
+        self.read_here(|db| {
             one(db, "SELECT body FROM image WHERE name = ?1", params![name.as_str()], |row| from_json(row, "body"))
         })
-        .await
     }
 
     pub async fn images(&self) -> Result<Vec<Image>> {
@@ -79,11 +75,9 @@ impl Store {
     }
 
     pub async fn network(&self, name: &Name) -> Result<Option<Network>> {
-        let name = name.clone();
-        self.read(move |db| {
+        self.read_here(|db| {
             one(db, "SELECT body FROM network WHERE name = ?1", params![name.as_str()], |row| from_json(row, "body"))
         })
-        .await
     }
 
     pub async fn networks(&self) -> Result<Vec<Network>> {

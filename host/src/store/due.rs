@@ -137,13 +137,14 @@ impl Store {
     #[cfg(any(test, feature = "testing"))]
     pub async fn due_now(&self, now: Millis) -> Result<Vec<Flow>> {
         let due = self.due_flows(now, 100, &[], &[]).await?;
-        let flows = self.flows_now(due.into_iter().map(|due| due.id).collect(), now).await?;
+        let ids: Vec<_> = due.into_iter().map(|due| due.id).collect();
+        let flows = self.flows_now(&ids, now).await?;
         Ok(flows.into_iter().map(|(flow, ..)| flow).collect())
     }
 
     /// These flows as they stand, each with whether it may be called now, and as whose probe.
-    pub(crate) async fn flows_now(&self, ids: Vec<FlowId>, now: Millis) -> Result<Vec<(Flow, bool, Option<i64>)>> {
-        self.read(move |db| {
+    pub(crate) async fn flows_now(&self, ids: &[FlowId], now: Millis) -> Result<Vec<(Flow, bool, Option<i64>)>> {
+        self.read_here(|db| {
             let mut flows = Vec::with_capacity(ids.len());
             let query = concat!(
                 "SELECT ",
@@ -163,12 +164,11 @@ impl Store {
             }
             Ok(flows)
         })
-        .await
     }
 
     /// When the next flow after `now` becomes due, or a plugin that broke may be tried.
     pub(crate) async fn next_wake(&self, now: Millis) -> Result<Option<Millis>> {
-        self.read(move |db| {
+        self.read_here(|db| {
             Ok(db
                 .prepare_cached(
                     "SELECT min(next) FROM (SELECT min(wake) AS next FROM flow WHERE wake > ?1
@@ -176,6 +176,5 @@ impl Store {
                 )?
                 .query_row(params![now], |row| row.get(0))?)
         })
-        .await
     }
 }

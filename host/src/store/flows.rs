@@ -254,15 +254,8 @@ fn read_moved(row: &Row<'_>) -> Result<Moved> {
 
 impl Store {
     pub async fn flow(&self, id: FlowId) -> Result<Option<Flow>> {
-        self.read(move |db| {
-            one(
-                db,
-                concat!("SELECT ", flow_columns!(), " FROM flow WHERE public_id = ?1"),
-                params![id.to_string()],
-                read_flow,
-            )
-        })
-        .await
+        let query = concat!("SELECT ", flow_columns!(), " FROM flow WHERE public_id = ?1");
+        self.read_here(|db| one(db, query, params![id.to_string()], read_flow))
     }
 
     /// Newest first, of one project or of all, begun before `before`.

@@ -37,8 +37,8 @@ pub struct Undone {
 
 impl Store {
     pub async fn holding(&self, operation: OperationId) -> Result<Option<Holding>> {
-        self.read(move |db| one(db, "SELECT * FROM holding WHERE operation = ?1", params![operation.0], read_holding))
-            .await
+        let query = "SELECT * FROM holding WHERE operation = ?1";
+        self.read_here(|db| one(db, query, params![operation.0], read_holding))
     }
 
     pub async fn holding_by_id(&self, id: HoldingId) -> Result<Option<Holding>> {
@@ -47,46 +47,29 @@ impl Store {
 
     /// The holding of this role that was taken last, and that is to be undone first.
     pub async fn last_holding(&self, instance: InstanceId, role: Role) -> Result<Option<Undone>> {
-        self.read(move |db| {
-            one(
-                db,
-                "SELECT * FROM holding WHERE instance = ?1 AND role = ?2 ORDER BY id DESC LIMIT 1",
-                params![instance.to_string(), role.as_str()],
-                |row| {
-                    let holding = read_holding(row)?;
-                    let undo: Option<i64> = row.get("undo_revision")?;
-                    Ok(Undone { revision: undo.map_or(holding.revision, RevisionId), holding })
-                },
-            )
+        let query = "SELECT * FROM holding WHERE instance = ?1 AND role = ?2 ORDER BY id DESC LIMIT 1";
+        self.read_here(|db| {
+            one(db, query, params![instance.to_string(), role.as_str()], |row| {
+                let holding = read_holding(row)?;
+                let undo: Option<i64> = row.get("undo_revision")?;
+                Ok(Undone { revision: undo.map_or(holding.revision, RevisionId), holding })
+            })
         })
-        .await
     }
 
     /// The last thing that the instance took after this one and still holds.
     pub async fn taken_after(&self, holding: &Holding) -> Result<Option<Holding>> {
-        let (instance, id) = (holding.instance, holding.id);
-        self.read(move |db| {
-            one(
-                db,
-                "SELECT * FROM holding WHERE instance = ?1 AND id > ?2 ORDER BY id DESC LIMIT 1",
-                params![instance.to_string(), id.0],
-                read_holding,
-            )
-        })
-        .await
+        let query = "SELECT * FROM holding WHERE instance = ?1 AND id > ?2 ORDER BY id DESC LIMIT 1";
+        self.read_here(|db| one(db, query, params![holding.instance.to_string(), holding.id.0], read_holding))
     }
 
     /// Oldest first.
     pub async fn holdings(&self, filter: HoldingFilter) -> Result<Vec<Holding>> {
-        self.read(move |db| {
-            let HoldingFilter { project, instance } = filter;
-            let (project, instance) = (project.as_ref().map(Name::as_str), instance.map(|id| id.to_string()));
-            match instance {
-                Some(instance) => all(db, OF_INSTANCE, params![project, instance], read_holding),
-                None => all(db, OF_ALL, params![project], read_holding),
-            }
-        })
-        .await
+        let project = filter.project.map(|project| project.to_string());
+        match filter.instance {
+            Some(id) => self.read_here(|db| all(db, OF_INSTANCE, params![project, id.to_string()], read_holding)),
+            None => self.read(move |db| all(db, OF_ALL, params![project], read_holding)).await,
+        }
     }
 }
 

@@ -285,15 +285,12 @@ pub(super) fn change(db: &Connection, change: &InstanceChange, at: Millis) -> Re
 impl Store {
     /// Also one that is gone, for those who hold its id: `None` only when it never was in this project.
     pub async fn instance(&self, project: Option<Name>, id: InstanceId) -> Result<Option<(Instance, bool)>> {
-        self.read(move |db| {
-            one(
-                db,
-                "SELECT * FROM instance WHERE public_id = ?1 AND (?2 IS NULL OR project = ?2)",
-                params![id.to_string(), project.as_ref().map(Name::as_str)],
-                |row| Ok((read_instance(row)?, row.get::<_, Option<i64>>("gone_at")?.is_some())),
-            )
+        let query = "SELECT * FROM instance WHERE public_id = ?1 AND (?2 IS NULL OR project = ?2)";
+        self.read_here(|db| {
+            one(db, query, params![id.to_string(), project.as_ref().map(Name::as_str)], |row| {
+                Ok((read_instance(row)?, row.get::<_, Option<i64>>("gone_at")?.is_some()))
+            })
         })
-        .await
     }
 
     /// Oldest first, of one project or of all, after `after`.

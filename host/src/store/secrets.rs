@@ -85,11 +85,9 @@ impl Operation for RemoveToken {
 impl Store {
     /// Sealed bytes.
     pub async fn secret(&self, name: &Name) -> Result<Option<Vec<u8>>> {
-        let name = name.clone();
-        self.read(move |db| {
+        self.read_here(|db| {
             one(db, "SELECT sealed FROM secret WHERE name = ?1", params![name.as_str()], |row| Ok(row.get(0)?))
         })
-        .await
     }
 
     /// Names and times of the last change.
@@ -103,7 +101,12 @@ impl Store {
     }
 
     pub async fn token(&self, hash: Vec<u8>) -> Result<Option<Token>> {
-        self.read(move |db| one(db, "SELECT * FROM token WHERE hash = ?1", params![hash], read_token)).await
+        self.read_here(|db| one(db, "SELECT * FROM token WHERE hash = ?1", params![hash], read_token))
+    }
+
+    /// Whether there is a token at all.
+    pub async fn has_tokens(&self) -> Result<bool> {
+        self.read_here(|db| Ok(db.prepare_cached("SELECT 1 FROM token LIMIT 1")?.exists([])?))
     }
 
     pub async fn tokens(&self) -> Result<Vec<Token>> {
