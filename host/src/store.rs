@@ -52,7 +52,7 @@ pub use catalog::{Catalog, Remove};
 pub use copies::Copied;
 pub use due::{Due, Hasten};
 pub use effects::{Effect, Intent};
-pub use flows::{FlowUpdate, Moved, Transition};
+pub use flows::{FlowUpdate, Moved, NEXT, Transition};
 pub use holdings::{HoldingFilter, Undone};
 pub use instances::{CreateInstance, Created, DeleteInstance, Deleting, InstanceChange, StartFlow, Started};
 pub use observed::{Watched, WriteObserved};

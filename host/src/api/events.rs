@@ -93,8 +93,16 @@ async fn follow(
     if !flow.position.phase.runs() && app.store().events(id, after).await?.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let timeline =
-        Timeline { app, id, after, changes, read: VecDeque::new(), more: true, operator: caller.is_operator() };
+    let timeline = Timeline {
+        app,
+        id,
+        after,
+        changes,
+        read: VecDeque::new(),
+        behind: true,
+        runs: true,
+        operator: caller.is_operator(),
+    };
     Ok(Sse::new(timeline.stream()).keep_alive(KeepAlive::default()).into_response())
 }
 
@@ -106,26 +114,28 @@ struct Timeline {
     changes: Watch,
     /// Read, not yet sent.
     read: VecDeque<Event>,
+    /// There may be more to read at once.
+    behind: bool,
     /// The flow ran when it was read last.
-    more: bool,
+    runs: bool,
     operator: bool,
 }
 
 impl Timeline {
     fn stream(self) -> impl Stream<Item = std::result::Result<sse::Event, Infallible>> {
-        stream::unfold((self, true), |(mut timeline, first)| async move {
-            let event = timeline.next(first).await?;
-            Some((Ok(event.into_sse()), (timeline, false)))
+        stream::unfold(self, |mut timeline| async move {
+            let event = timeline.next().await?;
+            Some((Ok(event.into_sse()), timeline))
         })
     }
 
     /// None: nothing more comes, or the service ends and the client will come again.
-    async fn next(&mut self, mut first: bool) -> Option<EventView> {
+    async fn next(&mut self) -> Option<EventView> {
         while self.read.is_empty() {
-            if !self.more || (!first && !self.changed().await) {
+            let is_more = self.behind || self.runs && self.changed().await;
+            if !is_more {
                 return None;
             }
-            first = false;
             if let Err(error) = self.look().await {
                 tracing::warn!(flow = %self.id, %error, "a stream of events ends early");
                 return None;
@@ -134,12 +144,11 @@ impl Timeline {
         self.read.pop_front().map(|event| EventView::of(event, self.operator))
     }
 
-    /// The row first: when it does not run any more, the events that are read after it are all there are.
     async fn look(&mut self) -> store::Result<()> {
-        let store = self.app.store();
-        self.more = store.flow(self.id).await?.is_some_and(|flow| flow.position.phase.runs());
-        self.read = store.events(self.id, self.after).await?.into();
-        self.after = self.read.back().map_or(self.after, |event| event.seq);
+        let (runs, events) = self.app.store().next_events(self.id, self.after).await?;
+        (self.runs, self.behind) = (runs, events.len() == store::NEXT);
+        self.after = events.last().map_or(self.after, |event| event.seq);
+        self.read = events.into();
         Ok(())
     }
 

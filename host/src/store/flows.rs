@@ -7,7 +7,7 @@ use super::pauses::{self, paused, stopped};
 use super::rows::{all, from_json, from_json_or_null, from_text, from_text_or_null, one, to_json};
 use super::sealing::{self, opened, sealed};
 use super::{Error, Lane, Operation, Result, Store, Wakes, trials};
-use crate::model::{Event, Fault, Flow, FlowId, InstanceId, Millis, Name, Position, Progress, RevisionId};
+use crate::model::{Event, Fault, Flow, FlowId, InstanceId, Millis, Name, Phase, Position, Progress, RevisionId};
 use crate::switch::{Guard, guarded};
 
 /// What [`read_flow`] reads, in its order: by number, since a look for each name would take longer than the row itself.
@@ -25,6 +25,9 @@ macro_rules! barred {
         "(SELECT k.until FROM breaker k JOIN revision r ON r.backend = k.backend AND r.digest = k.digest WHERE r.id = calls)"
     };
 }
+
+/// Lines of a timeline that are read at once for who follows it.
+pub const NEXT: usize = 100;
 
 /// Where a flow stands after a transition.
 #[derive(Debug, Clone)]
@@ -303,10 +306,25 @@ impl Store {
                 "SELECT e.seq, e.at, e.body FROM event e JOIN flow f ON f.id = e.flow
                  WHERE f.public_id = ?1 AND e.seq > ?2 ORDER BY e.seq",
                 params![flow.to_string(), after],
-                |row| Ok(Event { seq: row.get("seq")?, at: row.get("at")?, ..from_json(row, "body")? }),
+                read_event,
             )
         })
         .await
+    }
+
+    /// Whether the flow still runs, and the next lines of its timeline after `seq`, at most [`NEXT`].
+    ///
+    /// The row first: when it does not run any more, the lines that are read after it are all there are.
+    pub async fn next_events(&self, flow: FlowId, after: i64) -> Result<(bool, Vec<Event>)> {
+        self.read_here(|db| {
+            let id = flow.to_string();
+            let found = one(db, "SELECT id, phase FROM flow WHERE public_id = ?1", params![id], |row| {
+                Ok((row.get(0)?, from_text::<Phase>(row, 1)?))
+            })?;
+            let Some((row, phase)): Option<(i64, _)> = found else { return Ok((false, Vec::new())) };
+            let query = "SELECT seq, at, body FROM event WHERE flow = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+            Ok((phase.runs(), all(db, query, params![row, after, NEXT], read_event)?))
+        })
     }
 
     /// How many flows are in each phase.
@@ -327,6 +345,10 @@ impl Store {
         self.told.changed(flow);
         Ok(moved)
     }
+}
+
+fn read_event(row: &Row<'_>) -> Result<Event> {
+    Ok(Event { seq: row.get("seq")?, at: row.get("at")?, ..from_json(row, "body")? })
 }
 
 /// The first row and the first line of a new flow.

@@ -36,7 +36,8 @@ pub struct Ahead {
 impl Store {
     pub async fn obstacles(&self, of: &[Flow]) -> Result<Obstacles> {
         let in_line: Vec<_> = of.iter().filter(|flow| flow.exclusive.is_some()).map(|flow| flow.id).collect();
-        let calling = to_json(&of.iter().filter(|flow| flow.backend.is_some()).map(|flow| flow.id).collect::<Vec<_>>())?;
+        let calling =
+            to_json(&of.iter().filter(|flow| flow.backend.is_some()).map(|flow| flow.id).collect::<Vec<_>>())?;
         let following: Vec<_> = of.iter().filter_map(|flow| Some((flow.id, flow.follows?))).collect();
         self.read(move |db| {
             let paused =

@@ -53,7 +53,12 @@ struct Watched {
 
 impl Default for Told {
     fn default() -> Self {
-        Self { woken: Mutex::default(), bell: Notify::new(), watched: Mutex::default(), all: broadcast::channel(1024).0 }
+        Self {
+            woken: Mutex::default(),
+            bell: Notify::new(),
+            watched: Mutex::default(),
+            all: broadcast::channel(1024).0,
+        }
     }
 }
 
