@@ -27,6 +27,7 @@ mod secrets;
 mod sessions;
 mod tally;
 mod text;
+mod ticker;
 mod trace;
 mod weight;
 

@@ -188,7 +188,7 @@ impl Target {
         };
         let (store, stderr) =
             limits::store(&self.shared.engine, bounds, self.shared.clock.clone(), Gate(Arc::new(egress)), speaker);
-        match work(store, context).await {
+        match self.shared.ticker.during(work(store, context)).await {
             Ok(Ok(told)) => Ok(told),
             Ok(Err(fault)) => Err(Failure { fault: claims::fault(fault), broke: false }),
             Err(error) => {

@@ -1,9 +1,6 @@
-//! The engine that runs components: which features of WebAssembly they may use, the pool that they run in, and the tick
-//! that interrupts them.
+//! The engine that runs components: which features of WebAssembly they may use, and the pool that they run in.
 //!
-//! The figures were measured; ARCHITECTURE.md has them. Next: `limits.rs`, what one call may use.
-
-use std::time::Duration;
+//! The figures were measured; ARCHITECTURE.md has them. Next: `ticker.rs`, what interrupts them, and `limits.rs`, what one call may use.
 
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
@@ -13,33 +10,15 @@ use super::limits::State;
 use crate::config::Sandbox;
 use crate::model::Limits;
 
-/// How often running components are interrupted, to count their CPU time and to let others run: what a call may wait for each one that
-/// computes beside it on its thread.
-pub(super) const TICK: Duration = Duration::from_millis(2);
-
 /// Of one instance. Python and JavaScript components have dozens of core instances and tables; Rust ones about five.
 pub(super) const CORE_INSTANCES: u32 = 60;
 pub(super) const TABLES: u32 = 60;
 pub(super) const MEMORIES: u32 = 4;
 const TABLE_ELEMENTS: usize = 20_000;
 
-/// The engine of the service, with its ticker. Compiles nothing by itself.
+/// The engine of the service. Compiles nothing by itself.
 pub(super) fn serving(sandbox: &Sandbox) -> anyhow::Result<Engine> {
-    let engine = Engine::new(&settings(sandbox))?;
-    let weak = engine.weak();
-    std::thread::Builder::new().name("epoch".into()).spawn(move || {
-        // Ends with the engine.
-        while let Some(engine) = weak.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "CPU time is measured in true ticks; no test moves it by hand"
-            )]
-            std::thread::sleep(TICK);
-        }
-    })?;
-    Ok(engine)
+    Ok(Engine::new(&settings(sandbox))?)
 }
 
 /// The engine of the compiling child: the same settings, or the service could not load what it makes.

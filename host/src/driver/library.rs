@@ -21,6 +21,7 @@ use super::limits::State;
 use super::load::{self, Loaded};
 use super::sessions::Sessions;
 use super::tally::Tally;
+use super::ticker::Ticker;
 use super::{Plugin, PluginState, Refusal, Vault, engine, manifest, text, weight};
 use crate::clock::Clock;
 use crate::config::{Config, Sandbox};
@@ -38,6 +39,7 @@ pub(super) struct Library {
     pub(super) clock: Clock,
     pub(super) vault: Vault,
     pub(super) engine: Engine,
+    pub(super) ticker: Ticker,
     pub(super) lines: Lines,
     pub(super) sessions: Sessions,
     pub(super) tally: Tally,
@@ -80,6 +82,7 @@ impl Library {
         let (copies, compiled) = (folder("plugins")?, folder("compiled")?);
         let sandbox = config.sandbox.clone();
         let engine = engine::serving(&sandbox).context("making the engine for drivers")?;
+        let ticker = Ticker::start(&engine).context("starting what interrupts drivers")?;
         Ok(Self {
             vault: Vault::of(store.sealer().clone()),
             linker: engine::linker(&engine)?,
@@ -104,6 +107,7 @@ impl Library {
             loading: AtomicBool::new(false),
             changed: Notify::new(),
             engine,
+            ticker,
             sandbox,
             store,
             clock,

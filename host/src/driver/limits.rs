@@ -14,8 +14,9 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::bindings::log;
 use super::bounds::Bounds;
 use super::egress::Gate;
-use super::engine::{CORE_INSTANCES, MEMORIES, TABLES, TICK};
+use super::engine::{CORE_INSTANCES, MEMORIES, TABLES};
 use super::text;
+use super::ticker::TICK;
 use crate::clock::Clock;
 
 /// Characters of one line of log.
