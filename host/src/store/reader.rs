@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Result;
+use super::site::keep_prepared;
 
 pub(super) struct Readers {
     path: PathBuf,
@@ -47,7 +48,7 @@ impl Readers {
         // The service writes nowhere but in its own folder.
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        connection.set_prepared_statement_cache_capacity(64);
+        keep_prepared(&connection, 64)?;
         Ok(connection)
     }
 }
