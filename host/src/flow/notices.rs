@@ -60,9 +60,11 @@ impl Notices {
             waiting.left = waiting.begun.filter(|_| is_seen);
             return is_seen;
         }
+        let is_first = all.values().all(|waiting| waiting.shown.revision != shown.revision);
         all.insert(flow, Waiting { shown, state: None, changes: 0, begun: None, left: None });
-        drop(all);
-        self.bell.notify_one();
+        if is_first {
+            self.bell.notify_one();
+        }
         false
     }
 
@@ -76,7 +78,7 @@ impl Notices {
         self.lock().get(&flow).is_some_and(Waiting::is_over)
     }
 
-    /// A wait came that no look knows yet.
+    /// A wait came at a revision through which nothing was looked at.
     pub async fn came(&self) {
         self.bell.notified().await;
     }
