@@ -13,7 +13,7 @@ use moganite::model::{
 };
 use moganite::store::{Lane, Store, WriteRevision};
 use serde_json::{Map, Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{peers, spread};
 use crate::clock::{Moment, pause};
@@ -222,16 +222,31 @@ pub(super) async fn waiting(place: Place<'_>) -> Result<Figures> {
     Ok(figures.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
-/// Twenty drivers of the same code and twenty digests, each called once.
+/// A far side that answers whatever it is asked with 200. Its address.
+async fn agreeable() -> Result<String> {
+    let far = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", far.local_addr()?);
+    tokio::spawn(async move {
+        while let Ok((mut line, _)) = far.accept().await {
+            // One small request comes in one piece.
+            if line.read(&mut [0; 4096]).await.is_ok() {
+                line.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await.ok();
+            }
+        }
+    });
+    Ok(url)
+}
+
+/// Twenty drivers of the same code and twenty digests, which each asked a far side once.
 pub(super) async fn loaded(place: Place<'_>) -> Result<Figures> {
     let rig = Rig::open(&place, Sandbox::default()).await?;
+    let far = agreeable().await?;
     enroll(&rig.enroller(json!({})).await?, &node()).await?;
     let before = memory("VmRSS");
     let mut kept = Vec::new();
     for n in 0..LOADED {
-        let packed = renumbered(&format!("0.2.{n}"))?;
-        let far = [("far", "http://127.0.0.1:9".to_owned())];
-        let revision = rig.bind(packed, &format!("bench-{n}"), json!({}), &far).await?;
+        let packed = renumbered("patient", &format!("0.2.{n}"))?;
+        let revision = rig.bind(packed, &format!("bench-{n}"), json!({}), &[("far", far.clone())]).await?;
         let driver = rig.drivers.enroller(revision).await.map_err(|fault| anyhow!(fault.message))?;
         enroll(&driver, &node()).await?;
         kept.push(driver);
@@ -242,7 +257,7 @@ pub(super) async fn loaded(place: Place<'_>) -> Result<Figures> {
 /// Callers of whatever revision is the newest, before, while and after their backend is swapped between two plugins.
 pub(super) async fn swap(place: Place<'_>, seconds: f64) -> Result<Figures> {
     let rig = Arc::new(Rig::open(&place, Sandbox::default()).await?);
-    let versions = [renumbered("0.2.100")?, renumbered("0.2.101")?];
+    let versions = [renumbered("misbehave", "0.2.100")?, renumbered("misbehave", "0.2.101")?];
     let far = [("far", "http://127.0.0.1:9".to_owned())];
     let activate = async |n: usize| rig.bind(versions[n % 2].clone(), "bench", json!({}), &far).await;
     // Both are compiled before.
@@ -288,9 +303,9 @@ pub(super) async fn swap(place: Place<'_>, seconds: f64) -> Result<Figures> {
     Ok(figures)
 }
 
-/// tests/misbehave as another version.
-fn renumbered(version: &str) -> Result<Vec<u8>> {
-    let (component, source) = (packed("misbehave")?, target()?.join("../tests/misbehave"));
+/// A driver of the tests as another version.
+fn renumbered(name: &str, version: &str) -> Result<Vec<u8>> {
+    let (component, source) = (packed(name)?, target()?.join("../tests").join(name));
     let manifest = std::fs::read_to_string(source.join("plugin.toml"))?;
     let manifest = manifest.replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
     Ok(moganite::driver::pack(&component, &manifest, &source)?)

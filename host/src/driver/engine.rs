@@ -69,6 +69,8 @@ fn settings(sandbox: &Sandbox) -> Config {
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        // For debuggers of this process alone; a trap's backtrace needs none of it.
+        .native_unwind_info(false)
         .max_wasm_stack(512 << 10)
         .async_stack_size(1 << 20)
         // A smaller surface: what compilers for wasip2 do not emit.
