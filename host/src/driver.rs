@@ -17,6 +17,7 @@ mod egress;
 mod engine;
 mod grants;
 mod kept;
+mod lane;
 mod library;
 mod limits;
 mod load;

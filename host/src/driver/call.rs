@@ -17,6 +17,7 @@ use super::bindings::types;
 use super::bounds::Bounds;
 use super::claims::{self, Reader};
 use super::egress::{Book, Gate, is_like};
+use super::lane::Computed;
 use super::library::Library;
 use super::limits::{self, Limit, Speaker, State};
 use super::load::Loaded;
@@ -100,7 +101,8 @@ impl Target {
     ) -> Answer<T>
     where
         T: Settled,
-        F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
+        W: Send + 'static,
+        F: Future<Output = wasmtime::Result<Result<W, types::Fault>>> + Send + 'static,
     {
         let call = self.readable(call);
         let bounds = Bounds::of(&self.shared.sandbox, &self.revision.limits);
@@ -126,7 +128,7 @@ impl Target {
                 Err(Fault::new(FaultKind::Retry, message).by(Cause::LimitWall).into())
             })
         };
-        let exchanges = book.exchanges();
+        let exchanges = book.close();
         let result = result
             .and_then(|told| {
                 read(Reader { text: bounds.text }, told).map_err(|invalid| {
@@ -169,10 +171,11 @@ impl Target {
         work: impl FnOnce(Store<State>, types::Context) -> F,
     ) -> Result<W, Failure>
     where
-        F: Future<Output = wasmtime::Result<Result<W, types::Fault>>>,
+        W: Send + 'static,
+        F: Future<Output = wasmtime::Result<Result<W, types::Fault>>> + Send + 'static,
     {
         let gone = |_| Fault::new(FaultKind::Retry, "the service is stopping");
-        let _slot = self.shared.slots.acquire().await.map_err(gone)?;
+        let slot = self.shared.slots.clone().acquire_owned().await.map_err(gone)?;
         let speaker = Speaker {
             backend: self.revision.backend.to_string(),
             plugin: self.label().to_owned(),
@@ -186,9 +189,17 @@ impl Target {
             settings: serde_json::Value::Object(self.revision.settings.clone()).to_string(),
             checkpoint: call.checkpoint,
         };
-        let (store, stderr) =
-            limits::store(&self.shared.engine, bounds, self.shared.clock.clone(), Gate(Arc::new(egress)), speaker);
-        match self.shared.ticker.during(work(store, context)).await {
+        let computed = Arc::new(Computed::counted_by(self.shared.ticker.clone()));
+        let (clock, gate) = (self.shared.clock.clone(), Gate(Arc::new(egress)));
+        let (store, stderr) = limits::store(&self.shared.engine, bounds, clock, gate, speaker, computed.clone());
+        let work = work(store, context);
+        let work = async move {
+            let ended = work.await;
+            // Free once its instance is gone, also where that takes until after the call was cut.
+            drop(slot);
+            ended
+        };
+        match self.shared.lane.work(computed, work).await {
             Ok(Ok(told)) => Ok(told),
             Ok(Err(fault)) => Err(Failure { fault: claims::fault(fault), broke: false }),
             Err(error) => {

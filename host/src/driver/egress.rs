@@ -118,6 +118,8 @@ enum Stop {
     Failed(Error),
     /// Somebody froze the service.
     Held,
+    /// The call was cut before it was sent.
+    Ended,
     /// Answered by the gate itself: the driver must log in first.
     NoSession(String),
 }
@@ -178,6 +180,7 @@ impl WasiHttpHooks for Gate {
                 Ok(response) => answered(response),
                 Err(Stop::NoSession(name)) => answered(egress.no_session(entry, &name)),
                 Err(Stop::Failed(error)) => Err(error),
+                Err(Stop::Ended) => Err(Error::ConnectionTerminated),
                 Err(Stop::Held) => {
                     egress.book.hold();
                     Err(Error::HttpRequestDenied)
@@ -209,7 +212,7 @@ impl Egress {
         entry: Option<usize>,
     ) -> Result<Response<Bytes>, Stop> {
         let denied = |why: &str| Stop::Denied(why.to_owned());
-        let entry = entry.ok_or_else(|| Stop::Denied(format!("a call has {} requests", self.requests)))?;
+        let entry = entry.ok_or_else(|| self.no_entry())?;
         let bound = self
             .endpoints
             .get(endpoint)
@@ -287,6 +290,9 @@ impl Egress {
             }
             failure
         };
+        if self.book.is_closed() {
+            return Err(Stop::Ended);
+        }
         self.may_die("before the request", at);
         let answer = sending.send().await.map_err(|error| Stop::Failed(failed(&error)))?;
         let status = answer.status();
@@ -318,6 +324,10 @@ impl Egress {
         *response.headers_mut() = headers;
         self.may_die("after the answer", at);
         Ok(response)
+    }
+
+    fn no_entry(&self) -> Stop {
+        if self.book.is_closed() { Stop::Ended } else { Stop::Denied(format!("a call has {} requests", self.requests)) }
     }
 
     /// With what stands behind the placeholders now.

@@ -17,6 +17,7 @@ use wasmtime::component::Linker;
 use super::call::Target;
 use super::compile::Compiler;
 use super::egress::Lines;
+use super::lane::Lane;
 use super::limits::State;
 use super::load::{self, Loaded};
 use super::sessions::Sessions;
@@ -39,12 +40,13 @@ pub(super) struct Library {
     pub(super) clock: Clock,
     pub(super) vault: Vault,
     pub(super) engine: Engine,
-    pub(super) ticker: Ticker,
+    pub(super) ticker: Arc<Ticker>,
     pub(super) lines: Lines,
     pub(super) sessions: Sessions,
     pub(super) tally: Tally,
     /// In front of the pool, whose exhaustion would be an error and not a wait.
-    pub(super) slots: Semaphore,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) lane: Lane,
     linker: Linker<State>,
     compiler: Compiler,
     compiling: Semaphore,
@@ -89,7 +91,8 @@ impl Library {
             lines: Lines::default(),
             sessions: Sessions::default(),
             tally: Tally::default(),
-            slots: Semaphore::new(usize::try_from(sandbox.slots.max(1)).unwrap_or(1)),
+            slots: Arc::new(Semaphore::new(usize::try_from(sandbox.slots.max(1)).unwrap_or(1))),
+            lane: Lane::open().context("making the threads for calls that compute long")?,
             compiler: Compiler {
                 program,
                 folder: compiled,
@@ -107,7 +110,7 @@ impl Library {
             loading: AtomicBool::new(false),
             changed: Notify::new(),
             engine,
-            ticker,
+            ticker: Arc::new(ticker),
             sandbox,
             store,
             clock,

@@ -3,6 +3,7 @@
 //! Every limit is a typed error with its figures, so that `call.rs` can say which one it was. Wall time is counted in
 //! `call.rs`, requests in `egress.rs`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
@@ -15,6 +16,7 @@ use super::bindings::log;
 use super::bounds::Bounds;
 use super::egress::Gate;
 use super::engine::{CORE_INSTANCES, MEMORIES, TABLES};
+use super::lane::Computed;
 use super::text;
 use super::ticker::TICK;
 use crate::clock::Clock;
@@ -50,7 +52,6 @@ pub(super) struct State {
     table: ResourceTable,
     gate: Gate,
     space: Space,
-    ticks: u64,
     speaker: Speaker,
     lines: u32,
     lines_allowed: u32,
@@ -71,6 +72,7 @@ pub(super) fn store(
     clock: Clock,
     gate: Gate,
     speaker: Speaker,
+    computed: Arc<Computed>,
 ) -> (Store<State>, MemoryOutputPipe) {
     let stderr = MemoryOutputPipe::new(STDERR);
     let wasi = WasiCtx::builder()
@@ -89,7 +91,7 @@ pub(super) fn store(
     let space = Space { memory: 0, memory_allowed, elements: 0, elements_allowed };
     let mut store = Store::new(
         engine,
-        State { wasi, http, table, gate, space, ticks: 0, speaker, lines: 0, lines_allowed: bounds.log_lines },
+        State { wasi, http, table, gate, space, speaker, lines: 0, lines_allowed: bounds.log_lines },
     );
     store.limiter(|state| &mut state.space);
     store.set_hostcall_fuel(bounds.host_bytes);
@@ -97,15 +99,14 @@ pub(super) fn store(
     let cpu = bounds.cpu;
     let allowed = cpu.as_millis().div_ceil(TICK.as_millis());
     store.set_epoch_deadline(1);
-    // Runs once per tick in which the guest was running: CPU time, not wall time. Yielding lets others run on this
-    // thread.
-    store.epoch_deadline_callback(move |mut context| {
-        let state = context.data_mut();
-        state.ticks += 1;
-        if u128::from(state.ticks) > allowed {
+    // Once per tick in which the guest was running: CPU time, not wall time. Yielding lets others run on this thread. The deadline passes
+    // also while a guest waits; then it goes on, or it would stand behind all who compute each time that it is answered.
+    store.epoch_deadline_callback(move |_| {
+        let interrupted = computed.was_interrupted();
+        if u128::from(computed.used()) > allowed {
             return Err(Limit::Cpu(cpu).into());
         }
-        Ok(UpdateDeadline::Yield(1))
+        Ok(if interrupted { UpdateDeadline::Yield(1) } else { UpdateDeadline::Continue(1) })
     });
     (store, stderr)
 }

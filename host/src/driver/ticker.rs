@@ -1,11 +1,9 @@
 //! What interrupts guests, so that their CPU time is counted and others get their turn. It ticks while a guest computes, and rests while
 //! none does: a service that waits for its far sides would else wake five hundred times a second for nothing.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -25,6 +23,8 @@ pub(super) struct Ticker {
 #[derive(Default)]
 struct Guests {
     computing: AtomicUsize,
+    /// Since the start.
+    ticks: AtomicU64,
     resting: AtomicBool,
     ended: AtomicBool,
 }
@@ -41,6 +41,8 @@ impl Ticker {
                 )]
                 thread::sleep(TICK);
                 let Some(engine) = engine.upgrade() else { return };
+                // Before the engine interrupts: whoever is interrupted finds it counted.
+                of_thread.ticks.fetch_add(1, Ordering::Relaxed);
                 engine.increment_epoch();
                 drop(engine);
                 if of_thread.rest() {
@@ -53,21 +55,29 @@ impl Ticker {
         Ok(Self { guests, thread: thread.thread().clone() })
     }
 
-    /// A guest's call: it computes only while it is polled.
-    pub(super) async fn during<T>(&self, call: impl Future<Output = T>) -> T {
-        let mut call = pin!(call);
-        poll_fn(|cx| {
-            let _computes = self.computes();
-            call.as_mut().poll(cx)
-        })
-        .await
+    /// How often it ticked since the start.
+    pub(super) fn now(&self) -> u64 {
+        self.guests.ticks.load(Ordering::Relaxed)
     }
 
-    fn computes(&self) -> Computes<'_> {
+    /// A guest computes as long as this is kept.
+    pub(super) fn computes(&self) -> Computes<'_> {
         if self.guests.begin() {
             self.thread.unpark();
         }
         Computes(&self.guests)
+    }
+}
+
+#[cfg(test)]
+impl Ticker {
+    /// Ticks when it is told to.
+    pub(super) fn by_hand() -> Self {
+        Self { guests: Arc::default(), thread: thread::current() }
+    }
+
+    pub(super) fn tick(&self) {
+        self.guests.ticks.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -79,7 +89,7 @@ impl Drop for Ticker {
 }
 
 /// One that computes, also when it panics.
-struct Computes<'g>(&'g Guests);
+pub(super) struct Computes<'g>(&'g Guests);
 
 impl Drop for Computes<'_> {
     fn drop(&mut self) {

@@ -1,5 +1,7 @@
 //! Time, memory, stack, log and size of answers: what a call may use, and that the host stands afterwards.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use moganite::config::Sandbox;
@@ -32,6 +34,33 @@ async fn a_loop_without_end_leaves_the_thread_to_others() {
     }
     assert!(!spin.is_finished());
     assert!(spin.await.unwrap().result.is_err());
+}
+
+/// The threads of this process that calls go to which compute long: nanoseconds of CPU by thread, and the nice value of each.
+fn slow_lane() -> BTreeMap<OsString, (u64, String)> {
+    let mut threads = BTreeMap::new();
+    for thread in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+        // It may end while it is looked at.
+        let file = |name: &str| std::fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+        if file("comm").trim() == "slow-lane" {
+            let cpu = file("schedstat").split(' ').next().and_then(|cpu| cpu.parse().ok()).unwrap_or(0);
+            let nice =
+                file("stat").rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(16).map(str::to_owned));
+            threads.insert(thread.file_name(), (cpu, nice.unwrap_or_default()));
+        }
+    }
+    threads
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_computes_long_does_so_at_a_lower_priority() {
+    let rig = misbehaving().await;
+    let before = slow_lane();
+    assert!(rig.fault("spin").await.contains("of CPU time"));
+    let after = slow_lane();
+    let took = after.iter().map(|(thread, (cpu, _))| cpu - before.get(thread).map_or(0, |(cpu, _)| *cpu).min(*cpu));
+    assert!(took.sum::<u64>() > 100_000_000, "{before:?} {after:?}");
+    assert!(after.values().any(|(_, nice)| nice == "10"), "{after:?}");
 }
 
 #[tokio::test]

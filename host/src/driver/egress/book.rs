@@ -20,6 +20,8 @@ struct Pages {
     exchanges: Vec<Exchange>,
     denials: Vec<String>,
     denied: usize,
+    /// The call has ended: nothing more goes out.
+    closed: bool,
     /// A request waits until the service is no longer frozen.
     held: bool,
     /// Requests that the call may still send.
@@ -69,9 +71,12 @@ impl Book {
         left.is_some()
     }
 
-    /// Written before anything is sent, so that a call that is cut has it too. None when the call has no request left.
+    /// Written before anything is sent, so that a call that is cut has it too. None when the call has no request left, or has ended.
     pub(super) fn begin(&self, exchange: Exchange) -> Option<usize> {
         let mut pages = self.pages();
+        if pages.closed {
+            return None;
+        }
         let Some(left) = pages.left.checked_sub(1) else {
             pages.over.get_or_insert(Cause::LimitRequests);
             return None;
@@ -113,8 +118,15 @@ impl Book {
         }
     }
 
-    pub(in super::super) fn exchanges(&self) -> Vec<Exchange> {
-        self.pages().exchanges.clone()
+    /// All exchanges. From then on there is no other: what is left of a call that was cut may still run for a moment.
+    pub(in super::super) fn close(&self) -> Vec<Exchange> {
+        let mut pages = self.pages();
+        pages.closed = true;
+        pages.exchanges.clone()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.pages().closed
     }
 
     /// How many were denied, and the first of them.
@@ -125,5 +137,31 @@ impl Book {
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sandbox;
+    use crate::model::Limits;
+
+    #[test]
+    fn what_a_cut_call_still_asks_for_is_neither_sent_nor_written_down() {
+        let book = Book::limited(&Bounds::of(&Sandbox::default(), &Limits::default()));
+        let exchange = || Exchange {
+            at: 1,
+            endpoint: "far".into(),
+            method: "GET".into(),
+            path: "/".into(),
+            status: None,
+            body_sha256: None,
+            bytes: 0,
+            took_ms: 0,
+        };
+        assert_eq!(book.begin(exchange()), Some(0));
+        assert_eq!(book.close().len(), 1);
+        assert_eq!(book.begin(exchange()), None);
+        assert_eq!((book.close().len(), book.is_closed(), book.over()), (1, true, None));
     }
 }
