@@ -89,10 +89,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut db = Connection::open(folder.path().join("moganite.db")).unwrap();
         prepare(&mut db).unwrap();
-        let mut statement = db.prepare("UPDATE flow SET wake = ?2 WHERE id = ?1 AND revision = ?3").unwrap();
-        for n in 0..3 {
-            statement.execute([n, n + 1, n + 2]).unwrap();
+        let query = "SELECT handle FROM holding WHERE instance = ?1 AND role = ?2 ORDER BY id DESC LIMIT 1";
+        for role in ["compose", "enroll", "deploy"] {
+            db.prepare_cached(query).unwrap().exists(["one", role]).unwrap();
         }
-        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+        assert_eq!(db.prepare_cached(query).unwrap().get_status(StatementStatus::RePrepare), 0);
     }
 }
