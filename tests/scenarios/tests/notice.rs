@@ -10,10 +10,10 @@ use serde_json::json;
 
 const NODES: usize = 12;
 
-/// Deployments that take eight to twelve seconds; nobody rests for less than five minutes whose wait is left to the looks.
+/// Deployments that take 16 to 20 seconds; nobody rests for less than five minutes whose wait is left to the looks.
 async fn deploying() -> (Stack, Vec<(String, String)>) {
     let systems = NODES.to_string();
-    let sim = ["--systems", &systems, "--assemble-ms", "0", "--deploy-ms", "8000", "--deploy-spread-ms", "4000"];
+    let sim = ["--systems", &systems, "--assemble-ms", "0", "--deploy-ms", "16000", "--deploy-spread-ms", "4000"];
     let patience = Patience { longest_wait: Duration::from_secs(3600), ..Patience::default() };
     let options = Options {
         sim: &sim,
@@ -66,8 +66,8 @@ async fn nodes_in_deployment_are_read_in_one_list_and_each_goes_on_when_it_is_do
     }
     let (alone, lists) = reads(&stack).await;
     assert_eq!(alone.len(), NODES);
-    // Alone each would be read 20 times and more, and one that is not looked at rests for five minutes.
-    assert!(alone.values().all(|reads| *reads <= 10), "{alone:?}");
+    // Alone each would be read 22 times and more.
+    assert!(alone.values().sum::<usize>() <= 12 * NODES, "{alone:?}");
     assert!(lists >= 5, "{lists} lists beside {alone:?}");
     for (id, _) in &all {
         stack.delete_and_wait(id).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_service_that_died_meanwhile_looks_at_them_again() {
 async fn what_ended_while_ironic_was_away_is_seen_when_it_is_back() {
     let (stack, all) = deploying().await;
     until_looked_at(&stack, &all[0].1).await;
-    stack.sim.outage(Duration::from_secs(12)).await.unwrap();
+    stack.sim.outage(Duration::from_secs(18)).await.unwrap();
     for (id, _) in &all {
         stack.service.instance_in(id, "active").await.unwrap();
     }
