@@ -27,7 +27,7 @@ use crate::model::Digest;
 const MEMORY: u64 = 2 << 30;
 
 /// What serves comes first: a large component takes a core for seconds.
-const NICE: i32 = 10;
+const NICE: i32 = 19;
 
 /// Bytes of a compiled file, at most: what the child may make of the largest plugin is less.
 const LARGEST: usize = 1 << 30;

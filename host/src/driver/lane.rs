@@ -21,8 +21,8 @@ use super::ticker::Ticker;
 /// Ticks that a call computes before it goes to the slow lane: 20 ms, more than a driver takes that reads an answer and asks the next.
 const LIGHT: u64 = 10;
 
-/// As the child that compiles: a tenth of a core where others want all of it.
-const NICE: i32 = 10;
+/// The lowest: a sixtieth of a core where others want all of it.
+const NICE: i32 = 19;
 
 /// Threads for the calls that compute long.
 pub(super) struct Lane {
