@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
@@ -57,10 +58,16 @@ pub fn compile_child(input: &Path, output: &Path) -> anyhow::Result<()> {
 
 impl Compiler {
     /// The compiled component, from the cache when it is there. `file` is the component, named by its digest.
-    pub(super) async fn component(&self, engine: &Engine, digest: &Digest, file: &Path) -> Result<Component, Refusal> {
+    pub(super) async fn component(
+        self: &Arc<Self>,
+        engine: &Engine,
+        digest: &Digest,
+        file: &Path,
+    ) -> Result<Component, Refusal> {
         let cached = format!("{}-{}.cwasm", digest.hex(), engine::compatibility(engine));
         if self.folder.has(&cached) {
-            match self.checked(&cached).and_then(|compiled| load(engine, &compiled)) {
+            let name = cached.clone();
+            match self.loaded(engine, move |compiler| compiler.checked(&name)).await {
                 Ok(component) => return Ok(component),
                 Err(error) => {
                     tracing::warn!(plugin = %digest, error = format!("{error:#}"), "the compiled file is not used; compiling again")
@@ -76,10 +83,21 @@ impl Compiler {
             self.folder.remove(&fresh).ok();
             return Err(refusal);
         }
-        let loaded = self.sealed(&fresh, &cached).and_then(|compiled| load(engine, &compiled));
+        let name = fresh.clone();
+        let loaded = self.loaded(engine, move |compiler| compiler.sealed(&name, &cached)).await;
         // Its content stands in the cache, or is of no use.
         self.folder.remove(&fresh).ok();
         loaded.map_err(|error| refused(format!("the compiled file cannot be loaded: {error:#}")))
+    }
+
+    /// Away from the threads that serve: whole files are read, tagged, written and loaded.
+    async fn loaded(
+        self: &Arc<Self>,
+        engine: &Engine,
+        compiled: impl FnOnce(&Self) -> anyhow::Result<Vec<u8>> + Send + 'static,
+    ) -> anyhow::Result<Component> {
+        let (compiler, engine) = (self.clone(), engine.clone());
+        tokio::task::spawn_blocking(move || load(&engine, &compiled(&compiler)?)).await?
     }
 
     /// What the child made, which is in the cache from now on. Read once: what is tagged is what is loaded.

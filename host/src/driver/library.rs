@@ -48,7 +48,7 @@ pub(super) struct Library {
     pub(super) slots: Arc<Semaphore>,
     pub(super) lane: Lane,
     linker: Linker<State>,
-    compiler: Compiler,
+    compiler: Arc<Compiler>,
     compiling: Semaphore,
     /// Copies by digest.
     copies: Folder,
@@ -93,12 +93,12 @@ impl Library {
             tally: Tally::default(),
             slots: Arc::new(Semaphore::new(usize::try_from(sandbox.slots.max(1)).unwrap_or(1))),
             lane: Lane::open().context("making the threads for calls that compute long")?,
-            compiler: Compiler {
+            compiler: Arc::new(Compiler {
                 program,
                 folder: compiled,
                 limit: sandbox.compile,
                 authentic: store.authentic().clone(),
-            },
+            }),
             compiling: Semaphore::new(COMPILING),
             copies,
             offered: config.plugins.clone(),

@@ -81,12 +81,19 @@ impl Drivers {
     /// Takes a plugin: checks it, keeps a copy by digest, compiles and links it. Repeatable; nothing is kept of one
     /// that is refused.
     pub async fn add(&self, bytes: Bytes) -> Result<Plugin, Refusal> {
-        let plugin = self.0.examined(&bytes)?;
+        let library = self.0.clone();
+        // A whole file is read and written: away from the threads that serve.
+        let taken = tokio::task::spawn_blocking(move || {
+            let plugin = library.examined(&bytes)?;
+            match library.known(&plugin.digest).filter(|known| known.plugin.state == PluginState::Ready) {
+                Some(known) => Ok(((*known.plugin).clone(), None)),
+                None => library.kept(&plugin.digest, &bytes).map(|file| (plugin, Some(file))),
+            }
+        });
+        let stopping = |_| Refusal::new("plugin-not-kept", "the service is stopping");
+        let (plugin, file) = taken.await.map_err(stopping)??;
+        let Some(file) = file else { return Ok(plugin) };
         let digest = plugin.digest.clone();
-        if let Some(known) = self.0.known(&digest).filter(|known| known.plugin.state == PluginState::Ready) {
-            return Ok((*known.plugin).clone());
-        }
-        let file = self.0.kept(&digest, &bytes)?;
         match self.0.loaded(plugin, &file).await {
             Ok(plugin) => Ok(plugin),
             Err(refusal) => {
