@@ -73,11 +73,6 @@ impl Notices {
         self.lock().remove(&flow);
     }
 
-    /// Whether a look saw another state since its wait was left to the looks.
-    pub(super) fn is_over(&self, flow: FlowId) -> bool {
-        self.lock().get(&flow).is_some_and(Waiting::is_over)
-    }
-
     /// A wait came at a revision through which nothing was looked at.
     pub async fn came(&self) {
         self.bell.notified().await;
@@ -93,7 +88,7 @@ impl Notices {
     }
 
     /// What a look saw of these, where only another state ends it; answers whose wait is over. They are answered again by each look until
-    /// they are called.
+    /// they are called: one that was seen before its wait was written down is made due by the next look.
     pub fn saw(&self, asked: &[(FlowId, Shown)], state: impl Fn(&Shown) -> Option<String>) -> Vec<FlowId> {
         let mut all = self.lock();
         let mut over = Vec::new();
@@ -192,9 +187,9 @@ mod tests {
         rig.look(Some("wait call-back"));
         assert!(!rig.notices.waits(rig.flow, rig.shown.clone()), "it may have read what was before");
         assert!(rig.call());
-        assert!(!rig.notices.is_over(rig.flow));
-        rig.look(Some("deploying"));
-        assert!(rig.notices.is_over(rig.flow), "between its answer and its commit");
+        assert!(!rig.look(Some("wait call-back")));
+        assert!(rig.look(Some("deploying")), "between its answer and its commit");
+        assert!(rig.look(Some("deploying")), "and again, when there is something to make due");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::task::{Cx, Left, Outcome};
 use crate::clock::Clock;
 use crate::config::Flows;
 use crate::model::{Fault, FaultKind, Flow, FlowId, Millis, Name, Phase, Site};
-use crate::store::{self, Due, Effect, FlowUpdate, Hasten, Lane, Moved, Store};
+use crate::store::{self, Due, Effect, FlowUpdate, Moved, Store};
 
 /// How patient all flows are.
 pub type Patience = Flows;
@@ -394,10 +394,6 @@ impl Inner {
         let (update, at) = (transition.update.clone(), transition.event.at);
         let moved = self.store.transit(transition).await?;
         *typed = after;
-        if update.shown && self.notices.is_over(flow.id) {
-            // A look saw it before this commit was there to be changed.
-            self.store.write(Lane::Flow, Hasten { flows: vec![flow.id], at }).await?;
-        }
         Ok(self.stands(flow, update, moved, at))
     }
 
