@@ -25,6 +25,12 @@ where
     .with_context(|| format!("{what} took longer than {within:?}"))?
 }
 
+/// What a program that starts answers. Nothing after 10 s: whoever took its port may never answer, and it is looked at again whether it runs.
+#[expect(clippy::disallowed_methods, reason = "asks real programs, whose time is not ours to move")]
+pub(crate) async fn answered<T>(question: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(Duration::from_secs(10), question).await.ok()
+}
+
 /// A moment to measure from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment(Instant);

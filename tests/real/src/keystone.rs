@@ -79,7 +79,7 @@ impl Keystone {
         };
         clock::until("the start of Keystone", START_WITHIN, Duration::from_millis(200), || async {
             started.process.check(folder)?;
-            Ok(started.token().await.ok())
+            Ok(clock::answered(started.token()).await.and_then(Result::ok))
         })
         .await?;
         Ok(started)

@@ -14,6 +14,7 @@ mod http;
 mod keystone;
 mod options;
 mod packages;
+mod ports;
 mod process;
 mod python;
 mod real_ironic;

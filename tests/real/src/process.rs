@@ -9,8 +9,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::ports;
 
 /// A running program. Its output is in `NAME.out`, its pid and start time are in `NAME.pid`.
 #[derive(Debug)]
@@ -43,13 +45,12 @@ impl Process {
         Ok(process)
     }
 
-    /// Fails when the program has ended, with what it said last.
+    /// Fails when the program has ended or cannot have its port, with what it said last. (Ironic tries for the port for ever.)
     pub(crate) fn check(&self, folder: &Path) -> Result<()> {
-        if start_time(self.child.id()).is_some() {
-            return Ok(());
-        }
-        let out = folder.join(format!("{}.out", self.name));
-        bail!("{} ended:\n{}", self.name, tail(&out, 20));
+        let said = tail(&folder.join(format!("{}.out", self.name)), 20);
+        ensure!(start_time(self.child.id()).is_some(), "{} ended:\n{said}", self.name);
+        ensure!(!said.contains(ports::TAKEN), "{} cannot start:\n{said}", self.name);
+        Ok(())
     }
 }
 

@@ -14,16 +14,19 @@ use crate::boot_iso::BootIso;
 use crate::keystone::Keystone;
 use crate::options::{Auth, Options, Release};
 use crate::packages::Packages;
+use crate::ports::{self, Ports};
 use crate::process::Process;
 use crate::python::Environment;
-use crate::settings::{self, Ports};
-use crate::{clock, folder, http};
+use crate::{clock, folder, http, settings};
 
 /// The version of Ironic's API that the driver speaks, too.
 const MICROVERSION: &str = "1.86";
 
 /// Both programs answer after 10 to 25 s on two busy cores.
 const START_WITHIN: Duration = Duration::from_secs(120);
+
+/// How often a start is tried when others take its ports.
+const STARTS: u32 = 3;
 
 /// A running Ironic, an emulator that it manages, and an ISO that the emulator can download.
 ///
@@ -52,6 +55,21 @@ pub struct RealIronic {
 impl RealIronic {
     /// Starts everything and waits until a node can be created. The first start makes the Python environments that it needs.
     pub async fn start(options: Options) -> Result<Self> {
+        Self::start_on(options, Ports::free).await
+    }
+
+    /// The same on the ports that `free` names, and on the next ones that it names when somebody took one of those.
+    async fn start_on(options: Options, mut free: impl FnMut() -> Result<Ports> + Send) -> Result<Self> {
+        for _ in 1..STARTS {
+            match Self::start_once(options.clone(), free()?).await {
+                Err(error) if ports::were_taken(&error) => eprintln!("once more, on other ports: {error:#}"),
+                started => return started,
+            }
+        }
+        Self::start_once(options, free()?).await
+    }
+
+    async fn start_once(options: Options, ports: Ports) -> Result<Self> {
         let packages = match options.release {
             Release::R39 => Packages::Ironic39,
             Release::Older => Packages::Ironic26,
@@ -61,7 +79,7 @@ impl RealIronic {
                 .await
                 .context("prepare")??;
         let folder = state.path();
-        let ports = settings::write(&environment, folder, &options)?;
+        settings::write(&environment, folder, &options, &ports)?;
         let keystone = match options.auth {
             Auth::Keystone => Some(Keystone::start(folder, ports.keystone, options.token_life_s).await?),
             Auth::None | Auth::Basic => None,
@@ -178,12 +196,15 @@ impl RealIronic {
         clock::until("the start of Ironic and the emulator", START_WITHIN, every, || async {
             self.emulator.check(self.state())?;
             self.ironic.check(self.state())?;
-            let drivers = self.ironic_get("/v1/drivers").await;
-            let ready =
-                self.redfish_system(1).await.is_ok() && drivers.is_ok_and(|answer| answer["drivers"] != json!([]));
+            let ready = clock::answered(self.is_ready()).await.unwrap_or(false);
             Ok(ready.then_some(()))
         })
         .await
+    }
+
+    async fn is_ready(&self) -> bool {
+        let drivers = self.ironic_get("/v1/drivers").await;
+        self.redfish_system(1).await.is_ok() && drivers.is_ok_and(|answer| answer["drivers"] != json!([]))
     }
 }
 
@@ -231,4 +252,44 @@ pub(crate) async fn send(request: RequestBuilder) -> Result<(StatusCode, Value)>
     let body =
         serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
     Ok((status, body))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Starts first where `taken` says that another one listens.
+    async fn is_made_on_others(options: Options, taken: [fn(Ports, u16) -> Ports; 2]) {
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = other.local_addr().unwrap().port();
+        let free = Ports::free().unwrap();
+        let mut named = taken.map(|taken| taken(free, port)).into_iter().chain([free]);
+
+        let real = RealIronic::start_on(options, || named.next().context("asked too often")).await.unwrap();
+
+        assert_eq!(real.ironic_url, format!("http://127.0.0.1:{}", free.ironic));
+        assert!(named.next().is_none(), "somebody listened on a taken port");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_start_whose_ports_were_taken_meanwhile_is_made_on_others() {
+        is_made_on_others(
+            Options::default(),
+            [|free, redfish| Ports { redfish, ..free }, |free, ironic| Ports { ironic, ..free }],
+        )
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn and_so_is_one_with_a_keystone() {
+        is_made_on_others(
+            Options { auth: Auth::Keystone, ..Options::default() },
+            [|free, keystone| Ports { keystone, ..free }, |free, redfish| Ports { redfish, ..free }],
+        )
+        .await;
+    }
 }

@@ -1,9 +1,7 @@
 //! Writes into the state folder what both programs read when they start: settings, password files, scripts.
 
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -11,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::keystone;
 use crate::options::{Auth, Options, Release};
+use crate::ports::Ports;
 use crate::python::Environment;
 
 const IRONIC_CONF: &str = include_str!("../ironic/ironic.conf");
@@ -19,16 +18,7 @@ const LEASH: &str = include_str!("../ironic/leash.py");
 const IRONIC_RUN: &str = include_str!("../ironic/ironic_run.py");
 const BCRYPT_LINE: &str = include_str!("../ironic/bcrypt_line.py");
 
-/// Where the programs will listen.
-pub(crate) struct Ports {
-    pub(crate) ironic: u16,
-    pub(crate) redfish: u16,
-    /// Of nobody, without Keystone.
-    pub(crate) keystone: u16,
-}
-
-pub(crate) fn write(environment: &Environment, folder: &Path, options: &Options) -> Result<Ports> {
-    let ports = Ports { ironic: free_port()?, redfish: free_port()?, keystone: free_port()? };
+pub(crate) fn write(environment: &Environment, folder: &Path, options: &Options, ports: &Ports) -> Result<()> {
     let state = folder.to_str().context("the path of the cache is not UTF-8")?;
     let auth = match options.auth {
         Auth::None => "noauth",
@@ -64,7 +54,7 @@ pub(crate) fn write(environment: &Environment, folder: &Path, options: &Options)
     let line = password_line(environment, &options.bmc_password)?;
     fs::write(folder.join("bmc.htpasswd"), line)?;
     fs::copy(environment.made("empty.sqlite"), folder.join("ironic.sqlite"))?;
-    Ok(ports)
+    Ok(())
 }
 
 /// A password file's line for the user `admin`, hashed by the environment's bcrypt.
@@ -78,15 +68,4 @@ fn password_line(environment: &Environment, password: &str) -> Result<String> {
     let output = child.wait_with_output()?;
     ensure!(output.status.success(), "hash a password: {}", output.status);
     String::from_utf8(output.stdout).context("read the hash of a password")
-}
-
-/// A free port of loopback, below those that Linux gives out by itself (32,768 and up).
-///
-/// The program that gets it listens seconds later; until then no other program's connection may take it.
-fn free_port() -> Result<u16> {
-    let begin = RandomState::new().hash_one(0) % 12_000;
-    (0..12_000)
-        .filter_map(|i| u16::try_from(20_000 + (begin + i) % 12_000).ok())
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .context("no free port from 20,000 to 31,999")
 }
