@@ -23,7 +23,7 @@ struct Readiness {
     ready: bool,
     /// Plugins that a backend names.
     named: usize,
-    /// Of those: still compiling.
+    /// Of those: still compiling, or not read yet.
     compiling: Vec<String>,
     /// Of those: will not run. The service is ready without them; operations there say why.
     refused: Vec<Refused>,
@@ -58,6 +58,8 @@ async fn alive() -> &'static str {
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 async fn ready(State(app): State<App>) -> Result<(StatusCode, Json<Readiness>)> {
     let named: BTreeSet<_> = app.store().backends().await?.into_iter().map(|backend| backend.revision.digest).collect();
+    // Asked first: what was read meanwhile is known.
+    let is_listing = app.drivers().is_listing();
     let (mut compiling, mut refused) = (Vec::new(), Vec::new());
     for digest in &named {
         match app.drivers().plugin(digest).map(|plugin| plugin.state) {
@@ -66,6 +68,7 @@ async fn ready(State(app): State<App>) -> Result<(StatusCode, Json<Readiness>)> 
             Some(PluginState::Refused(why)) => {
                 refused.push(Refused { digest: digest.to_string(), code: why.code, reason: why.message });
             }
+            None if is_listing => compiling.push(digest.to_string()),
             None => {
                 let reason = "its file is not in the state folder".into();
                 refused.push(Refused { digest: digest.to_string(), code: "plugin-unknown", reason });

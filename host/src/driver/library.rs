@@ -58,7 +58,7 @@ pub(super) struct Library {
     /// By file name, of those that are no plugins.
     refused: RwLock<BTreeMap<String, Refusal>>,
     /// False until every file was read at least to its manifest: a digest that is not known may still come.
-    listed: AtomicBool,
+    pub(super) listed: AtomicBool,
     /// Why these plugins are not called; what is under way with one is cut.
     stopped: watch::Sender<BTreeMap<Digest, String>>,
     /// The gate lets nothing out that changes something.

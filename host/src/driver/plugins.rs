@@ -103,6 +103,11 @@ impl Drivers {
         }
     }
 
+    /// Whether it still reads which plugins there are: one that is not known may come.
+    pub fn is_listing(&self) -> bool {
+        self.0.loading.load(Ordering::Acquire) && !self.0.listed.load(Ordering::Acquire)
+    }
+
     /// Loads what the folders hold, in the background; [`Drivers::plugins`] tells how far it is. A file that is no
     /// plugin is logged and stands in [`Drivers::refused_files`].
     pub fn spawn_loading(&self) {

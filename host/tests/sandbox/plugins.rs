@@ -157,8 +157,11 @@ async fn a_restarted_host_has_its_plugins_again_and_waits_for_them_meanwhile() {
     let revision = rig.write(rig.revision("tested", json!({}))).await;
     let again = open(&rig.config, &rig.store).await;
     assert_eq!(again.composer(revision).await.err().map(|fault| fault.kind), Some(FaultKind::Retry));
+    assert!(!again.is_listing(), "nobody told it to");
     again.spawn_loading();
+    assert!(again.is_listing(), "it may still come, so the service is not ready");
     let composer = again.composer(revision).await.unwrap();
+    assert!(!again.is_listing());
     assert!(composer.compose(call(), &Mark("mg-a-1".into()), &shape()).await.result.is_ok());
 }
 
