@@ -19,7 +19,7 @@ pub struct Config {
 /// What one call of a driver may use, where a backend's `limits` say nothing. `model/limits.rs` has how far those may go.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    /// Calls at once; more wait in line. Each slot reserves address space, not memory.
+    /// Calls at once; more wait in line. Each slot reserves address space, and keeps at most 512 KiB once it was used.
     pub slots: u32,
     /// Bytes, of all linear memories of one instance together.
     pub memory: usize,

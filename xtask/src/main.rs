@@ -20,7 +20,7 @@ cargo xtask test --real          the same, then the tests against a real Ironic 
 cargo xtask test --real --only   those alone, as .ci/run does after `cargo xtask test`
 cargo xtask test --chaos         the service, built to die, dies at every place; then the far sides are asked what is left behind.
                                  About 4 minutes; --minutes N, --seed N, --all (every place), --run RUN (as a failure names it)
-cargo xtask test --hostile       the service with a driver that does what no driver may, over 120 cases, while honest ones work beside it.
+cargo xtask test --hostile       the service with a driver that does what no driver may, over 150 cases, while honest ones work beside it.
                                  About 4 minutes; --only WORD (of a case's name or row), --list
 cargo xtask fuzz                 what reads plugin files, manifests, bodies, paths and checkpoints, with input that nobody wrote;
                                  60 s each; --seconds N, --only TARGET

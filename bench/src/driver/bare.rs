@@ -129,7 +129,7 @@ fn settings() -> Config {
         .table_elements(20_000)
         .max_component_instance_size(2 << 20)
         .max_core_instance_size(2 << 20)
-        .linear_memory_keep_resident(128 << 10)
+        .linear_memory_keep_resident(512 << 10)
         .table_keep_resident(16 << 10)
         .async_stack_keep_resident(16 << 10);
     let mut config = Config::new();

@@ -1,6 +1,6 @@
 //! The engine that runs components: which features of WebAssembly they may use, and the pool that they run in.
 //!
-//! The figures were measured; ARCHITECTURE.md has them. Next: `ticker.rs`, what interrupts them, and `limits.rs`, what one call may use.
+//! The figures were measured; docs/speed.md has what they cost. Next: `ticker.rs`, what interrupts them, and `limits.rs`, what one call may use.
 
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
@@ -58,7 +58,10 @@ fn settings(sandbox: &Sandbox) -> Config {
         .table_elements(TABLE_ELEMENTS)
         .max_component_instance_size(2 << 20)
         .max_core_instance_size(2 << 20)
-        .linear_memory_keep_resident(128 << 10)
+        // What a call wrote is overwritten. Beyond that pages are given back to the kernel and faulted in again, at twice the price of a call, and
+        // no two threads do that at once. `pagemap_scan` would save writing, but passes over pages that are swapped out: what one call wrote
+        // there the next one would read.
+        .linear_memory_keep_resident(512 << 10)
         .table_keep_resident(16 << 10)
         .async_stack_keep_resident(16 << 10)
         .max_unused_warm_slots(slots.min(64));

@@ -64,6 +64,12 @@ async fn a_call_that_computes_long_does_so_at_a_lower_priority() {
 }
 
 #[tokio::test]
+async fn the_deepest_json_that_is_read_at_all_fits_on_the_stack_that_drivers_are_built_with() {
+    let answered = misbehaving().await.compose(json!({ "case": "deepest-json" })).await.result.unwrap();
+    assert!(matches!(answered, Doing::Done(node) if node.facts["levels"] == 127));
+}
+
+#[tokio::test]
 async fn memory_without_end_ends_at_its_limit() {
     let fault = misbehaving().await.fault("grow").await;
     assert!(fault.starts_with("Broken") && fault.contains("bytes of memory") && fault.contains("67108864"), "{fault}");

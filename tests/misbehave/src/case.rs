@@ -140,6 +140,8 @@ pub(crate) enum Case {
     ManyItems,
     /// Answers facts that are nested a hundred thousand deep.
     DeepFacts,
+    /// Behaves: reads the deepest JSON that its reader takes, and answers how deep it is.
+    DeepestJson,
     /// Answers markup, formulas and escapes in every field.
     Markup,
     /// Answers how often this instance of the component was called.
@@ -229,6 +231,7 @@ pub(crate) fn act(cx: &Context, role: Role, verb: Verb) -> Result<Act, Fault> {
         Case::HugeString => Ok(Act::Facts("x".repeat(20 * greedy::HUGE))),
         Case::ManyItems => Ok(Act::Many(100_000)),
         Case::DeepFacts => Ok(Act::Facts(format!("{{\"x\": {}{}}}", "[".repeat(30_000), "]".repeat(30_000)))),
+        Case::DeepestJson => greedy::deepest_json().map(|levels| Act::Facts(format!("{{\"levels\": {levels}}}"))),
         Case::Markup => Ok(Act::Text(words::MARKUP.into())),
         Case::CountCalls => Ok(Act::Facts(format!("{{\"calls\": {calls}}}"))),
         Case::Requests => tried(settings.requests.iter().enumerate().map(network::one).collect()),
@@ -267,7 +270,7 @@ mod tests {
     #[test]
     fn the_schema_names_every_case_and_every_verb() {
         let schema: serde_json::Value = serde_json::from_str(include_str!("../settings.schema.json")).unwrap();
-        for (field, count) in [("case", 49), ("verb", 15), ("role", 5)] {
+        for (field, count) in [("case", 50), ("verb", 15), ("role", 5)] {
             let names = schema["properties"][field]["enum"].as_array().unwrap();
             assert_eq!(names.len(), count, "{field}");
             for name in names {

@@ -1,6 +1,8 @@
 //! Time, memory, stack and log: taken without end.
 
 use crate::case::Act;
+use moganite_driver::{Fault, fault};
+use serde_json::Value;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -46,6 +48,20 @@ pub(crate) fn output_flood() -> ! {
         std::io::stdout().write_all(line.as_bytes()).ok();
         std::io::stderr().write_all(line.as_bytes()).ok();
     }
+}
+
+/// Objects in each other, as many as are read at all; then all that calls itself for each: a copy, a comparison, a text.
+pub(crate) fn deepest_json() -> Result<usize, Fault> {
+    let nested = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+    let read = |levels: &usize| serde_json::from_str::<Value>(&nested(*levels)).ok();
+    let levels = (1..1_000).take_while(|levels| read(levels).is_some()).count();
+    let deepest = read(&levels).unwrap_or_default();
+    let copy = black_box(&deepest).clone();
+    let written = serde_json::to_string(&copy).unwrap_or_default();
+    if copy != deepest || written != nested(levels) {
+        return Err(fault::broken("what was read is not what was written"));
+    }
+    Ok(levels)
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::case::{Case, one_of};
-use crate::made;
+use crate::made::{self, Module, WIT};
 use crate::world::{World, text};
 
 const FORGE: &str = "Forge results";
@@ -81,5 +81,41 @@ pub(crate) fn cases() -> Vec<Case> {
             }
             Ok("three instances, each saw itself called once".into())
         }),
+        Case::new(STATE, "marks in memory that the next call looks for", async |world: &World| -> Result<String> {
+            // In one call it finds what it wrote itself: in the byte, and beside it where the byte is put back.
+            for again in ["(call $mark)", "(i32.store8 (i32.const 8) (i32.const 109)) (call $mark)"] {
+                probed(world, &format!("(call $mark) {again} {NEW}"), "it crashed").await?;
+            }
+            for _ in 0..3 {
+                probed(world, &format!("(call $mark) {NEW}"), "divide by zero").await?;
+            }
+            Ok("three calls, each found its memory new".into())
+        }),
     ]
+}
+
+/// Crashes where its memory is not as a new one, from a byte that its file has to 4 MiB that it takes; then it writes all over it.
+const MARK: &str = r#"
+    (data (i32.const 8) "m")
+    (func $mark (local $at i32) (local $end i32)
+        (drop (memory.grow (i32.const 64)))
+        (if (i32.ne (i32.load8_u (i32.const 8)) (i32.const 109)) (then unreachable))
+        (i32.store8 (i32.const 8) (i32.const 0))
+        (local.set $at (i32.const 65536))
+        (local.set $end (i32.mul (memory.size) (i32.const 65536)))
+        (loop $next
+            (if (i64.ne (i64.load (local.get $at)) (i64.const 0)) (then unreachable))
+            (i64.store (local.get $at) (i64.const -1))
+            (local.set $at (i32.add (local.get $at) (i32.const 8)))
+            (br_if $next (i32.lt_u (local.get $at) (local.get $end)))))"#;
+
+/// How it ends otherwise.
+const NEW: &str = "(drop (i32.div_s (i32.const 1) (i32.const 0))) unreachable";
+
+/// Calls a component that does this, and asks how it broke.
+async fn probed(world: &World, body: &str, how: &'static str) -> Result<String> {
+    let bytes = made::plugin(WIT, "composer", &Module { extra: MARK, body })?;
+    let backend = world.fresh_backend(&text(&world.upload(bytes).await?.ok()?, "digest")?).await?;
+    let answer = world.post(&format!("/v1/backends/{backend}/probe"), &serde_json::Value::Null).await?;
+    one_of(&answer.body.to_string(), &[how])
 }
