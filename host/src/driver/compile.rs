@@ -170,7 +170,22 @@ fn compile(input: &Path, output: &Path) -> anyhow::Result<()> {
         bail!("{} is not what its name says", input.display());
     }
     let compiled = engine::compiling()?.precompile_component(&bytes)?;
+    let compiled = without_symbols(&compiled).context("leaving out its symbols")?;
     fs::write(output, compiled).with_context(|| format!("writing {}", output.display()))
+}
+
+/// Symbols are for debuggers, and an eighth of it; the service keeps the whole in memory.
+fn without_symbols(compiled: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut file = object::build::elf::Builder::read(compiled)?;
+    for section in file.sections.iter_mut().filter(|section| matches!(&section.name[..], b".symtab" | b".strtab")) {
+        section.delete = true;
+    }
+    for symbol in &mut file.symbols {
+        symbol.delete = true;
+    }
+    let mut written = Vec::with_capacity(compiled.len());
+    file.write(&mut written)?;
+    Ok(written)
 }
 
 /// Of this process, for good: what asks for more gets an error, and mostly aborts.
@@ -222,6 +237,25 @@ mod tests {
         fs::write(&input, b"\0asm").unwrap();
         let refused = compile(&input, &folder.path().join("out"));
         assert!(refused.is_err_and(|e| e.to_string().contains("not what its name says")));
+    }
+
+    #[test]
+    fn what_is_compiled_is_loaded_without_its_symbols() {
+        // A component with a module with a function.
+        let module = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b";
+        let component = [b"\0asm\x0d\0\x01\0\x01".as_slice(), &[module.len() as u8], module].concat();
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join(format!("{}.wasm", Digest::of(&component).hex()));
+        let output = folder.path().join("out");
+        fs::write(&input, &component).unwrap();
+        compile(&input, &output).unwrap();
+
+        let engine = engine::compiling().unwrap();
+        let symbols = |compiled: &[u8]| object::build::elf::Builder::read(compiled).unwrap().symbols.count();
+        let compiled = fs::read(output).unwrap();
+        assert!(symbols(&engine.precompile_component(&component).unwrap()) > 0);
+        assert_eq!(symbols(&compiled), 0);
+        load(&engine, &compiled).unwrap();
     }
 
     fn key(byte: u8) -> hmac::Key {

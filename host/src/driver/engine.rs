@@ -71,7 +71,10 @@ fn settings(sandbox: &Sandbox) -> Config {
         .wasm_component_model(true)
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
-        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        // A backtrace has the names of functions. Places in the source would take tables, a tenth of what is compiled, and would have the
+        // host read the guest's DWARF.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .generate_address_map(false)
         // For debuggers of this process alone; a trap's backtrace needs none of it.
         .native_unwind_info(false)
         .max_wasm_stack(512 << 10)
