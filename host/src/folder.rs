@@ -13,6 +13,12 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 /// How the name of a file ends that is not whole yet.
 pub(crate) const HALF: &str = "part";
 
+/// Bytes of what glibc's malloc maps by itself, whatever came before, and gives back whole. A large file that is read into less leaves holes of its
+/// size between what is allocated meanwhile and stays. Only the pages that are touched are memory.
+const MAPPED: usize = 32 << 20;
+/// Below this a hole is no matter.
+const SMALL: usize = 128 << 10;
+
 /// Held open: what is put at its path later is not looked at.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -48,10 +54,13 @@ impl Folder {
     /// Of a longer file one byte more than this. Nothing but a file is read: a pipe would keep its reader waiting.
     pub(crate) fn read(&self, name: impl AsRef<Path>, most: usize) -> io::Result<Vec<u8>> {
         let name = name.as_ref();
-        if !self.dir.metadata(name)?.is_file() {
+        let metadata = self.dir.metadata(name)?;
+        if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
         }
+        let length = usize::try_from(metadata.len()).map_or(most, |length| length.min(most));
         let mut bytes = Vec::new();
+        bytes.try_reserve_exact(if length > SMALL { length.max(MAPPED) } else { length } + 1)?;
         self.dir.open(name)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
