@@ -96,8 +96,8 @@ const GOALS: [Goal; 9] = [
 ];
 
 /// In this order once a round: what is compared stands next to what it is compared with.
-const MEASURED: [&str; 11] =
-    ["native", "pipe", "call", "bare", "sidecar", "rate-1", "rate-2", "waiting", "kill", "start", "swap"];
+const MEASURED: [&str; 12] =
+    ["native", "pipe", "call", "bare", "sidecar", "rate-1", "rate-2", "waiting", "loaded", "kill", "start", "swap"];
 
 pub(crate) fn run(flags: &[&str]) -> Result<ExitCode> {
     let (rounds, seconds) = match flags {
@@ -110,11 +110,7 @@ pub(crate) fn run(flags: &[&str]) -> Result<ExitCode> {
     let mut all = Rounds::default();
     for round in 1..=rounds {
         let (begun, waited) = (Moment::now(), pressure());
-        for name in MEASURED.iter().chain(&["loaded"]) {
-            // Twenty compilations: once is enough.
-            if *name == "loaded" && round > 1 {
-                continue;
-            }
+        for name in MEASURED {
             let settings =
                 [("seconds", seconds.to_string()), ("compiled", kept.join("compiled").display().to_string())];
             let figures = start(name, &folder, &settings, false)?;

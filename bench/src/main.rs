@@ -17,6 +17,8 @@ mod process;
 mod raw;
 mod recovery;
 mod running;
+#[cfg(any(feature = "driver", feature = "life"))]
+mod serve;
 mod taskflow;
 mod work;
 

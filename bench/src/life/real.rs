@@ -35,16 +35,16 @@ pub(super) async fn measure(rounds: u32) -> Result<Figures> {
     let (mut ours, mut theirs, mut added) = (Vec::new(), Vec::new(), Vec::new());
     let (mut our_gaps, mut their_gaps) = (Vec::new(), Vec::new());
     let pid = world.stack.service.pid().context("the service has ended")?;
-    let (mut cpu, mut asked) = (0.0, [0, 0]);
+    let (mut cpu, mut asked) = (Vec::new(), [0, 0]);
     for round in 0..rounds {
-        let (mut our, mut their) = (0.0, 0.0);
+        let (mut our, mut their, mut used) = (0.0, 0.0, 0.0);
         // In turn the first.
         for turn in [round % 2, 1 - round % 2] {
             let (seen, before, begun) = (world.ironic.exchanges().len(), Used::by(pid), Moment::now());
             if turn == 0 {
                 world.live(&format!("life-{round}")).await?;
                 our = begun.seconds();
-                cpu += Used::by(pid).since(&before);
+                used = Used::by(pid).since(&before) * 1e3;
             } else {
                 script::run(&script, &world.valence.url(), &world.ironic.url(), poll).await?;
                 their = begun.seconds();
@@ -53,7 +53,9 @@ pub(super) async fn measure(rounds: u32) -> Result<Figures> {
             asked[turn as usize] += exchanges.len();
             [&mut our_gaps, &mut their_gaps][turn as usize].push(script::between(exchanges, poll));
         }
-        eprintln!("bench: round {} of {rounds}: ours {our:.2} s, the script's {their:.2} s", round + 1);
+        let number = round + 1;
+        eprintln!("bench: round {number} of {rounds}: ours {our:.2} s, CPU {used:.0} ms; the script's {their:.2} s");
+        cpu.push(used);
         ours.push(our);
         theirs.push(their);
         added.push(our - their);
@@ -67,7 +69,7 @@ pub(super) async fn measure(rounds: u32) -> Result<Figures> {
         ("script_s", theirs),
         ("added_ms", added * 1e3),
         ("added_percent", added / theirs * 100.0),
-        ("cpu_ms", cpu * 1e3 / f64::from(rounds)),
+        ("cpu_ms", middle(cpu)?),
         ("our_requests", asked[0] as f64 / f64::from(rounds)),
         ("script_requests", asked[1] as f64 / f64::from(rounds)),
         ("our_gaps_ms", middle(our_gaps)? * 1e3),
