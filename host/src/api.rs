@@ -21,6 +21,7 @@ mod health;
 mod holdings;
 mod images;
 mod instances;
+mod linger;
 mod metrics;
 mod networks;
 mod nodes;
@@ -46,7 +47,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_request_with_state};
 use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -80,6 +81,7 @@ pub fn router(lifecycle: Lifecycle, config: Config, stop: watch::Receiver<bool>)
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(BODY))
+        .layer(map_request_with_state(app.clone(), linger::hold))
         .layer(from_fn_with_state(app.clone(), requests::observe))
         .with_state(app)
 }

@@ -4,6 +4,8 @@ use moganite::config::Sandbox;
 use moganite::driver::pack;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::server::{Answer, Server};
 
@@ -201,6 +203,44 @@ async fn each_file_that_is_no_plugin_has_its_code() {
     assert_eq!(form.problem(), (415, "not-acceptable-type".into()));
     assert_eq!(server.get("/v1/plugins").await.body()["items"], json!([]), "nothing of them was kept");
     assert_eq!(server.get("/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn who_sends_all_of_a_request_before_reading_gets_the_answer_to_it() {
+    let server = Server::with(Sandbox { plugin: 1 << 20, ..Sandbox::default() }).await;
+    let more_than_the_system_keeps = vec![0; 64 << 20];
+    for (path, answer) in [("/v1/plugins", "HTTP/1.1 413"), ("/v1/nothing", "HTTP/1.1 404")] {
+        for connection in ["close", "keep-alive"] {
+            let headers = format!("connection: {connection}\r\ncontent-length: {}", more_than_the_system_keeps.len());
+            let mut line = post(&server, path, &headers).await;
+            line.write_all(&more_than_the_system_keeps).await.unwrap();
+            assert_eq!(begin(&mut line).await, answer, "{path}, {connection}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_asks_before_sending_is_refused_without_being_told_to_send() {
+    let server = Server::start().await;
+    let mut line = post(&server, "/v1/nothing", "expect: 100-continue\r\ncontent-length: 1000").await;
+    assert_eq!(begin(&mut line).await, "HTTP/1.1 404");
+}
+
+/// A request's head, sent.
+async fn post(server: &Server, path: &str, headers: &str) -> TcpStream {
+    let address = server.base.trim_start_matches("http://");
+    let mut line = TcpStream::connect(address).await.unwrap();
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/wasm\r\n{headers}\r\n\r\n");
+    line.write_all(head.as_bytes()).await.unwrap();
+    line
+}
+
+/// Of the answer, as far as its status.
+async fn begin(line: &mut TcpStream) -> String {
+    let mut begin = [0; "HTTP/1.1 200".len()];
+    line.read_exact(&mut begin).await.unwrap();
+    String::from_utf8_lossy(&begin).into_owned()
 }
 
 fn packed(component: &[u8]) -> Vec<u8> {
