@@ -46,7 +46,6 @@ mod waits;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn_with_state, map_request_with_state};
 use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
@@ -58,9 +57,6 @@ use crate::model::Millis;
 use crate::store::Store;
 
 pub use auth::{may_listen, token_hash};
-
-/// Bytes of a JSON body; a plugin's file has its own limit.
-const BODY: usize = 1 << 20;
 
 /// What every handler gets.
 #[derive(Clone)]
@@ -75,25 +71,24 @@ struct App {
 /// All routes. `config.listen` is the address as bound: without credentials requests must name it. `stop` ends the streams.
 pub fn router(lifecycle: Lifecycle, config: Config, stop: watch::Receiver<bool>) -> Router {
     let app = App { lifecycle, config: Arc::new(config), counts: metrics::Counts::default(), stop };
-    let (router, document) = routes(&app.config).split_for_parts();
+    let (router, document) = routes().split_for_parts();
     router
         .merge(openapi::serve(document))
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
-        .layer(DefaultBodyLimit::max(BODY))
         .layer(map_request_with_state(app.clone(), linger::hold))
         .layer(from_fn_with_state(app.clone(), requests::observe))
         .with_state(app)
 }
 
-fn routes(config: &Config) -> OpenApiRouter<App> {
+fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::frame())
         .merge(root::routes())
         .merge(flavors::routes())
         .merge(images::routes())
         .merge(networks::routes())
         .merge(backends::routes())
-        .merge(plugins::routes(config.sandbox.plugin))
+        .merge(plugins::routes())
         .merge(secrets::routes())
         .merge(tokens::routes())
         .merge(instances::routes())

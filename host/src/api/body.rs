@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use axum::body::Bytes;
+use axum::body::{self, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use http_body_util::LengthLimitError;
+use hyper::body::Body as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,17 +16,20 @@ use sha2::{Digest as _, Sha256};
 use super::error::{Problem, Result};
 use crate::model::{FlowId, HoldingId, InstanceId, Name, OrphanId};
 
+/// Bytes of a JSON body; a plugin's file has its own limit.
+const JSON: usize = 1 << 20;
+
 /// A JSON body: an object.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
         if !is_json(request.headers()) {
             return Err(Problem::new("not-acceptable-type", "this route takes application/json"));
         }
-        let bytes = Bytes::from_request(request, state).await?;
+        let bytes = whole(request, JSON).await?;
         // serde would fill a struct from a list, by position.
         if bytes.trim_ascii_start().starts_with(b"[") {
             return Err(Problem::new("invalid-field", "the body is a list and not an object"));
@@ -32,6 +37,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let axum::Json(body) = axum::Json::from_bytes(&bytes)?;
         Ok(Self(body))
     }
+}
+
+/// All of a body. One that announces more than `most` bytes is not read.
+pub(super) async fn whole(request: Request, most: usize) -> Result<Bytes> {
+    let too_large = || Problem::new("body-too-large", format!("the body has more than the {most} bytes that are read"));
+    if request.body().size_hint().lower() > most as u64 {
+        return Err(too_large());
+    }
+    let read = body::to_bytes(request.into_body(), most).await;
+    read.map_err(|error| {
+        let error = error.into_inner();
+        if error.is::<LengthLimitError>() { too_large() } else { Problem::new("unreadable-body", error.to_string()) }
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

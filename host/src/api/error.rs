@@ -2,7 +2,7 @@
 //! code to status.
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -141,14 +141,6 @@ impl From<JsonRejection> for Problem {
             JsonRejection::JsonSyntaxError(error) => Self::new("malformed-json", reason(&error.body_text())),
             other => Self::new("unreadable-body", other.body_text()),
         }
-    }
-}
-
-impl From<BytesRejection> for Problem {
-    fn from(rejection: BytesRejection) -> Self {
-        let code =
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { "body-too-large" } else { "unreadable-body" };
-        Self::new(code, rejection.body_text())
     }
 }
 

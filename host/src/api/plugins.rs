@@ -5,8 +5,7 @@ mod stops;
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -16,20 +15,15 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::auth::Operator;
-use super::body::{Asked, Key};
+use super::body::{self, Asked, Key};
 use super::error::{Problem, Result};
 use super::page::{Page, Paging};
 use super::plugin_ref;
 use crate::driver::{Plugin, PluginState};
 use crate::model::{Digest, Name};
 
-/// `largest`: bytes of a plugin's file.
-pub(super) fn routes(largest: usize) -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, add))
-        .layer(DefaultBodyLimit::max(largest))
-        .routes(routes!(show))
-        .merge(stops::routes())
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(show)).merge(stops::routes())
 }
 
 /// A driver as shipped.
@@ -66,7 +60,7 @@ async fn list(_: Operator, State(app): State<App>, Asked(paging): Asked<Paging>)
     Ok(Json(page.map(|plugin| PluginView::of(plugin, &used))))
 }
 
-/// Adds a plugin's file and answers when it is compiled. The same file again changes nothing.
+/// Adds a plugin's file, of at most 64 MiB, and answers when it is compiled. The same file again changes nothing.
 #[utoipa::path(post, path = "/v1/plugins", tag = "plugins", request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses((status = 201, body = PluginView)))]
 async fn add(_: Operator, State(app): State<App>, _: Key, request: Request) -> Result<(StatusCode, Json<PluginView>)> {
@@ -77,7 +71,7 @@ async fn add(_: Operator, State(app): State<App>, _: Key, request: Request) -> R
             "this route takes application/wasm or application/octet-stream",
         ));
     }
-    let file = Bytes::from_request(request, &app).await?;
+    let file = body::whole(request, app.config.sandbox.plugin).await?;
     let lifecycle = app.lifecycle.clone();
     // On its own: a caller that goes away does not leave it half done.
     let added = tokio::spawn(async move { lifecycle.add_plugin(file).await }).await;

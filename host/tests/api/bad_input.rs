@@ -199,6 +199,8 @@ async fn each_file_that_is_no_plugin_has_its_code() {
         let answer = Answer::of(send("application/wasm", file)).await;
         assert_eq!(answer.problem(), (status, code.to_owned()), "{what}: {answer:?}");
     }
+    let over = Answer::of(send("application/wasm", vec![0; 2 << 20])).await;
+    assert_eq!(over.body()["detail"], "the body has more than the 1048576 bytes that are read");
     let form = Answer::of(send("multipart/form-data", packed)).await;
     assert_eq!(form.problem(), (415, "not-acceptable-type".into()));
     assert_eq!(server.get("/v1/plugins").await.body()["items"], json!([]), "nothing of them was kept");
@@ -210,20 +212,27 @@ async fn who_sends_all_of_a_request_before_reading_gets_the_answer_to_it() {
     let server = Server::with(Sandbox { plugin: 1 << 20, ..Sandbox::default() }).await;
     let more_than_the_system_keeps = vec![0; 64 << 20];
     for (path, answer) in [("/v1/plugins", "HTTP/1.1 413"), ("/v1/nothing", "HTTP/1.1 404")] {
+        let length = more_than_the_system_keeps.len();
         for connection in ["close", "keep-alive"] {
-            let headers = format!("connection: {connection}\r\ncontent-length: {}", more_than_the_system_keeps.len());
+            let headers = format!("connection: {connection}\r\ncontent-length: {length}");
             let mut line = post(&server, path, &headers).await;
             line.write_all(&more_than_the_system_keeps).await.unwrap();
             assert_eq!(begin(&mut line).await, answer, "{path}, {connection}");
         }
+        let mut line = post(&server, path, "transfer-encoding: chunked").await;
+        line.write_all(format!("{length:x}\r\n").as_bytes()).await.unwrap();
+        line.write_all(&more_than_the_system_keeps).await.unwrap();
+        assert_eq!(begin(&mut line).await, answer, "{path}, without its length");
     }
 }
 
 #[tokio::test]
 async fn who_asks_before_sending_is_refused_without_being_told_to_send() {
     let server = Server::start().await;
-    let mut line = post(&server, "/v1/nothing", "expect: 100-continue\r\ncontent-length: 1000").await;
-    assert_eq!(begin(&mut line).await, "HTTP/1.1 404");
+    for (path, length, answer) in [("/v1/nothing", 1000, "HTTP/1.1 404"), ("/v1/plugins", 100 << 20, "HTTP/1.1 413")] {
+        let mut line = post(&server, path, &format!("expect: 100-continue\r\ncontent-length: {length}")).await;
+        assert_eq!(begin(&mut line).await, answer);
+    }
 }
 
 /// A request's head, sent.
