@@ -64,7 +64,8 @@ pub struct Sandbox {
     pub text: usize,
     /// Bytes of a plugin file.
     pub plugin: usize,
-    /// Wall time of compiling one plugin in its child process.
+    /// Wall time of compiling one plugin in its child process, which stands back for all else and may wait long for a processor. Of that it
+    /// gets 120 s.
     pub compile: Duration,
 }
 
@@ -95,7 +96,7 @@ impl Default for Sandbox {
             response_body: 4 << 20,
             text: 64 << 10,
             plugin: 64 << 20,
-            compile: Duration::from_secs(120),
+            compile: Duration::from_secs(1_800),
         }
     }
 }

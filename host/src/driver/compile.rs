@@ -5,14 +5,15 @@
 //! it, by a key that is in no file beside it; one that was changed, or put under another name, is compiled anew.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
 use ring::hmac;
-use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, nice, setrlimit};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use wasmtime::Engine;
@@ -26,6 +27,9 @@ use crate::model::Digest;
 /// Bytes of memory that the child may write to. A driver of 650 KB was seen to take 56 MB. Address space is no measure:
 /// the engine reserves 16 GiB of it and uses none.
 const MEMORY: u64 = 2 << 30;
+
+/// Seconds that the child may keep processors busy. On the clock it may take much longer where others want them.
+const PROCESSOR: u64 = 120;
 
 /// What serves comes first: a large component takes a core for seconds.
 const NICE: i32 = 19;
@@ -41,7 +45,7 @@ pub(super) struct Compiler {
     /// Understands `compile-plugin IN OUT`.
     pub(super) program: PathBuf,
     pub(super) folder: Folder,
-    /// Wall time of one compilation.
+    /// Of one compilation, on the clock.
     pub(super) limit: std::time::Duration,
     /// Makes and checks the tags.
     pub(super) authentic: hmac::Key,
@@ -50,7 +54,8 @@ pub(super) struct Compiler {
 /// The body of the hidden subcommand `compile-plugin`: `input`, a file named by its digest, is compiled to `output`, a file that is there
 /// already. Whatever the component does to the compiler, this process reads the one and writes the other, and nothing else.
 pub fn compile_child(input: &Path, output: &Path) -> anyhow::Result<()> {
-    limit_memory(MEMORY).context("limiting the memory of this process")?;
+    limit(Resource::Data, MEMORY).context("limiting the memory of this process")?;
+    limit(Resource::Cpu, PROCESSOR).context("limiting the processor time of this process")?;
     nice(NICE).context("standing back for what serves")?;
     give_up_all_but(&Keep { read: vec![input.into()], write: vec![output.into()], ..Keep::default() })?;
     compile(input, output)
@@ -149,14 +154,19 @@ impl Compiler {
         let ended = tokio::time::timeout(self.limit, ended).await;
         match ended {
             Ok((Ok(status), _)) if status.success() => Ok(()),
-            Ok((Ok(status), said)) => {
-                let said = text::plain(String::from_utf8_lossy(&said).trim(), 1000);
-                Err(refused(format!("compiling ended with {status}: {said}")))
-            }
+            Ok((Ok(status), said)) => Err(refused(how_it_ended(status, &said))),
             Ok((Err(error), _)) => Err(refused(format!("waiting for the compiling child: {error}"))),
             Err(_) => Err(refused(format!("compiling took longer than {} s", self.limit.as_secs()))),
         }
     }
+}
+
+fn how_it_ended(status: ExitStatus, said: &[u8]) -> String {
+    if status.signal() == Some(Signal::XCPU.as_raw()) {
+        return format!("compiling took more than {PROCESSOR} s of processor time: build it smaller");
+    }
+    let said = text::plain(String::from_utf8_lossy(said).trim(), 1000);
+    format!("compiling ended with {status}: {said}")
 }
 
 /// The name has digest and engine; neither it nor a hash has a zero.
@@ -188,9 +198,10 @@ fn without_symbols(compiled: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(written)
 }
 
-/// Of this process, for good: what asks for more gets an error, and mostly aborts.
-fn limit_memory(bytes: u64) -> std::io::Result<()> {
-    setrlimit(Resource::Data, Rlimit { current: Some(bytes), maximum: Some(bytes) })?;
+/// Of this process, for good. What asks for more memory gets an error, and mostly aborts; more processor time ends it by a signal, one second
+/// before the one that cannot be told from others'.
+fn limit(resource: Resource, most: u64) -> std::io::Result<()> {
+    setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most + 1) })?;
     Ok(())
 }
 
@@ -213,21 +224,39 @@ mod tests {
 
     use super::*;
 
-    /// Runs itself again as a child, which limits itself and then takes more.
+    /// Set in a test that runs again as a child, which limits itself and then takes more.
+    const HUNGRY: &str = "MOGANITE_TEST_HUNGRY";
+
+    /// The test of this name, as a child.
+    fn hungry(name: &str) -> std::process::Output {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", &format!("driver::compile::tests::{name}")]).env(HUNGRY, "1").output().unwrap()
+    }
+
     #[test]
     fn a_child_that_takes_more_memory_than_it_has_is_refused_it() {
-        const HUNGRY: &str = "MOGANITE_TEST_HUNGRY";
-        const NAME: &str = "driver::compile::tests::a_child_that_takes_more_memory_than_it_has_is_refused_it";
         if std::env::var_os(HUNGRY).is_some() {
-            limit_memory(64 << 20).unwrap();
+            limit(Resource::Data, 64 << 20).unwrap();
             let take = |bytes: usize| Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
             assert_eq!((take(16 << 20), take(128 << 20)), (true, false));
             return;
         }
-        let program = std::env::current_exe().unwrap();
-        let child = std::process::Command::new(program).args(["--exact", NAME]).env(HUNGRY, "1").output().unwrap();
+        let child = hungry("a_child_that_takes_more_memory_than_it_has_is_refused_it");
         let said = String::from_utf8_lossy(&child.stdout).into_owned();
         assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    fn a_child_that_keeps_a_processor_busy_for_too_long_is_ended_and_that_is_said() {
+        if std::env::var_os(HUNGRY).is_some() {
+            limit(Resource::Cpu, 1).unwrap();
+            loop {
+                std::hint::spin_loop();
+            }
+        }
+        let child = hungry("a_child_that_keeps_a_processor_busy_for_too_long_is_ended_and_that_is_said");
+        let said = how_it_ended(child.status, b"");
+        assert!(said.contains("120 s of processor time"), "{said}");
     }
 
     #[test]
