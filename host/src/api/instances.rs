@@ -139,13 +139,7 @@ async fn show(Reader(caller): Reader, State(app): State<App>, Id(id): Id<Instanc
 }
 
 async fn here(app: &App, caller: &Caller, id: InstanceId) -> Result<Instance> {
-    match app.store().instance(caller.scope.clone(), id).await? {
-        None => Err(Problem::not_found("instance", id)),
-        Some((instance, true)) => {
-            Err(Problem::new("instance-gone", format!("instance {id} is gone, by flow {}", instance.flow)))
-        }
-        Some((instance, false)) => Ok(instance),
-    }
+    Ok(app.lifecycle.here(caller.scope.clone(), id).await?)
 }
 
 impl Of {

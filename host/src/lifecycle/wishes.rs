@@ -103,13 +103,13 @@ impl Lifecycle {
         let (flow, event, effects) = first(&self.book, &self.site, kind, (instance.project, id), bytes, now);
         let flow_id = flow.id;
         let cancelled = self.wish(EventKind::CancelAsked, "the instance is to be deleted");
-        match self
-            .store
-            .write(Lane::Interactive, DeleteInstance { instance: id, flow, event, cancelled, effects })
-            .await?
-        {
-            Deleting::Started | Deleting::Cancelling => Ok(flow_id),
-            Deleting::Already(flow) => Ok(flow),
+        let delete = DeleteInstance { instance: id, flow, event, cancelled, effects };
+        match self.store.write(Lane::Interactive, delete).await {
+            Ok(Deleting::Started | Deleting::Cancelling) => Ok(flow_id),
+            Ok(Deleting::Already(flow)) => Ok(flow),
+            // It went since it was looked up.
+            Err(store::Error::Refused(message)) => Err(Error::Refused { code: "instance-gone", message }),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -149,10 +149,14 @@ impl Lifecycle {
         self.start(instance, kind, create::Create::on(order, enrolled).to_bytes()?, idempotency).await
     }
 
-    pub(super) async fn here(&self, project: Option<Project>, id: InstanceId) -> Result<Instance, Error> {
+    pub async fn here(&self, project: Option<Project>, id: InstanceId) -> Result<Instance, Error> {
         match self.store.instance(project, id).await? {
             Some((instance, false)) => Ok(instance),
-            _ => Err(Error::NotFound { what: "instance", name: id.to_string() }),
+            Some((instance, true)) => {
+                let message = format!("instance {id} is gone, by flow {}", instance.flow);
+                Err(Error::Refused { code: "instance-gone", message })
+            }
+            None => Err(Error::NotFound { what: "instance", name: id.to_string() }),
         }
     }
 

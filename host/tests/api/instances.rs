@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use moganite::store::{Effect, InstanceChange};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -88,6 +89,23 @@ async fn a_delete_is_repeatable_and_names_one_flow() {
     assert_eq!(shown["state"], "deleting");
     let waits = shown["now"]["waits_for"].as_str().unwrap();
     assert!(waits.contains(&made.field("flow")), "it follows the create: {waits}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_beside_the_end_of_its_instance_is_taken_or_told_that_it_is_gone() {
+    let server = Server::furnished().await;
+    for n in 0..30 {
+        let made = server.post("/v1/instances", &order(&format!("web-{n}"))).await;
+        let (id, path) = (made.field("id"), format!("/v1/instances/{}", made.field("id")));
+        let gone = InstanceChange { gone: true, ..InstanceChange::of(id.parse().unwrap()) };
+        let flow = made.field("flow");
+        let end = server.end(&flow, vec![Effect::Instance(gone)]);
+        let delete = || server.delete(&path);
+        let (_, one, two, three, four) = tokio::join!(end, delete(), delete(), delete(), delete());
+        for deleted in [one, two, three, four] {
+            assert!(deleted.status == 202 || deleted.problem() == (404, "instance-gone".into()), "{deleted:?}");
+        }
+    }
 }
 
 #[tokio::test]
