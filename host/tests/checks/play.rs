@@ -95,7 +95,7 @@ pub(crate) fn to_the_end(world: &mut World, id: InstanceId, at_hold: AtHold) -> 
                 let deleted = world.run("delete", world.lifecycle().delete(None, id))?;
                 world.stage.release();
                 match deleted {
-                    Ok(_) | Err(Error::NotFound { .. }) => (),
+                    Ok(_) | Err(Error::Refused { code: "instance-gone", .. }) => (),
                     Err(error) => return Err(format!("a delete was refused: {error}")),
                 }
             }
