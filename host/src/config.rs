@@ -64,8 +64,8 @@ pub struct Sandbox {
     pub text: usize,
     /// Bytes of a plugin file.
     pub plugin: usize,
-    /// Wall time of compiling one plugin in its child process, which stands back for all else and may wait long for a processor. Of that it
-    /// gets 120 s.
+    /// Wall time of compiling one plugin in its child process, which stands back for all else and may wait long for a processor. How much of
+    /// that it gets, `driver/compile.rs` has.
     pub compile: Duration,
 }
 

@@ -149,6 +149,7 @@ impl Lifecycle {
         self.start(instance, kind, create::Create::on(order, enrolled).to_bytes()?, idempotency).await
     }
 
+    /// One that is not gone, of that project if one is given.
     pub async fn here(&self, project: Option<Project>, id: InstanceId) -> Result<Instance, Error> {
         match self.store.instance(project, id).await? {
             Some((instance, false)) => Ok(instance),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use moganite::config::Sandbox;
 use serde_json::Value;
 
 use crate::server::Server;
@@ -34,6 +35,14 @@ async fn every_operation_has_a_name_of_its_own_words_and_a_problem() {
         assert!(operation["responses"]["default"].is_object(), "{method} {path}");
     }
     assert!(names.len() > 30, "{names:?}");
+}
+
+#[tokio::test]
+async fn the_document_names_the_limit_of_a_plugins_file() {
+    let document = Server::start().await.get("/openapi.json").await.body();
+    let summary = document["paths"]["/v1/plugins"]["post"]["summary"].as_str().unwrap();
+    let limit = format!("at most {} MiB", Sandbox::default().plugin >> 20);
+    assert!(summary.contains(&limit), "{summary}");
 }
 
 /// Path, method and description of each operation.
