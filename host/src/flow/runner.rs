@@ -397,7 +397,8 @@ impl Inner {
         Ok(self.stands(flow, update, moved, at))
     }
 
-    /// The row as the commit left it, without reading it: nobody else moves it, and `moved` has the wishes of others.
+    /// The row as the commit left it, without reading it: nobody else moves it, and `moved` has the wishes of others. What became due since `at` is
+    /// the loop's, which asks whether somebody stopped it.
     fn stands(&self, flow: &mut Flow, update: FlowUpdate, moved: Moved, at: Millis) -> Stands {
         let gave_way = flow.exclusive.is_some() && update.task_over;
         if gave_way {
@@ -412,11 +413,11 @@ impl Inner {
         flow.place = flow.place.map(|_| 0);
         (flow.cancel, flow.wake, flow.exclusive, flow.backend) = (cancel, wake, exclusive, backend);
         flow.revision += 1;
-        let is_due = wake.is_some_and(|wake| wake <= self.clock.now()) && position.phase.runs();
+        let is_due = wake.is_some_and(|wake| wake <= at) && position.phase.runs();
         match is_due {
             _ if stopped => Stands::Waits,
             false => Stands::Rests(wake),
-            true if barred.is_some_and(|until| until > self.clock.now()) => Stands::Rests(barred),
+            true if barred.is_some_and(|until| until > at) => Stands::Rests(barred),
             true if barred.is_some() => Stands::Waits,
             true if flow.exclusive.is_some() => Stands::Waits,
             true => Stands::Due,
