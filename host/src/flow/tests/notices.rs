@@ -26,8 +26,9 @@ impl Waiting {
 
     /// Its wait as of now: from the last call to the next, in seconds.
     async fn rests(&self, calls: usize) -> i64 {
-        let rests =
-            |flow: &Flow| self.bench.calls().len() == calls && flow.wake.is_some_and(|wake| wake > flow.updated_at);
+        // What the call that is under way finds is due already.
+        let now = self.bench.clock.now();
+        let rests = |flow: &Flow| self.bench.calls().len() == calls && flow.wake.is_some_and(|wake| wake > now);
         let flow = self.bench.until(self.flow, rests).await;
         (flow.wake.unwrap() - flow.updated_at) / 1_000
     }
